@@ -1,1 +1,24 @@
-//! To be written.
+//! What goes over the sockets of Agent OS: names, requests, replies and events.
+//!
+//! Pure data: no I/O, no clock, no `unsafe`. The daemon and the command line speak these types over the Varlink wire
+//! (NUL-ended JSON objects, descriptors beside them); [`wire`] holds the frame, [`control`] the interface
+//! `io.agentos.Control`, whose text in Varlink's own language is [`control::INTERFACE`].
+//!
+//! ```text
+//!   agentctl ── wire::Call{method, parameters, more} ──► agentosd
+//!            ◄─ wire::Reply{parameters, continues, error} ──
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod agent;
+pub mod bytes;
+pub mod control;
+pub mod denial;
+pub mod doctor;
+pub mod error;
+pub mod event;
+pub mod exit_code;
+pub mod ids;
+pub mod signal;
+pub mod text;
+pub mod wire;

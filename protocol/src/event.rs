@@ -1,0 +1,69 @@
+//! What happened to agents, in order.
+
+use crate::agent::Exit;
+use crate::ids::{AgentId, AgentName, TimeUs};
+use crate::signal::Signal;
+use serde::{Deserialize, Serialize};
+
+/// One entry of the event log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counted from 1 on one state directory.
+    pub seq: u64,
+    /// When.
+    pub time_us: TimeUs,
+    /// The agent's name.
+    pub agent: AgentName,
+    /// Its run.
+    pub id: AgentId,
+    /// Who caused it; absent when the agent itself or the kernel did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Caller>,
+    /// What.
+    #[serde(flatten)]
+    pub what: What,
+}
+
+/// Who called, as the kernel says (SO_PEERCRED).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// User.
+    pub uid: u32,
+    /// Process at the time of the connection.
+    pub pid: i32,
+}
+
+/// Kinds of event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum What {
+    /// The command was started.
+    Started {
+        /// The policy in force.
+        policy: String,
+    },
+    /// A signal was asked for.
+    Signal {
+        /// Which.
+        signal: Signal,
+        /// What came of it: `delivered`, `stopped 12 processes`, `no effect: already stopped`, …
+        outcome: String,
+    },
+    /// A further process was started by `exec`.
+    Exec {
+        /// Its command.
+        command: Vec<String>,
+    },
+    /// A further process ended.
+    ExecExited {
+        /// How.
+        exit: Exit,
+    },
+    /// The agent ended and nothing of it is left running.
+    Exited {
+        /// How.
+        exit: Exit,
+    },
+    /// Its records were removed.
+    Removed,
+}
