@@ -1,0 +1,291 @@
+//! What the daemon and a stage say to each other, over a socketpair.
+//!
+//! A message is a length (u32, little-endian), JSON of that length, and descriptors beside its first byte. The stage is
+//! trusted by the daemon and the other way round; the bounds are there so that a mistake is an error and not a hang.
+//!
+//! ```text
+//!   daemon                          stage (outer half)
+//!     Prepare{cgroup} ────────────►  clones PID 1 into its cgroups and namespaces; it waits
+//!                    ◄──── Prepared + [pidfd of PID 1]
+//!     Launch{plan} + [log, client streams…] ─►
+//!                    ◄──── Started{process 0} + [pidfd of the main process]   or   Failed
+//!     Spawn / Attach / Detach / Resize  ─►
+//!                    ◄──── Started / Failed / Exited / OutputSpent / ClientGone
+//!                    ◄──── Ended        every process is dead, every stream is drained; the stage exits
+//! ```
+//! End of file from the daemon means that it is gone: the stage kills PID 1 (and with it everything inside) and exits.
+
+use crate::cgroup::Cgroup;
+use crate::plan::{Plan, Process, Window};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// Longest message in bytes; a plan with a full environment fits.
+pub const MAX_MESSAGE: usize = 4 << 20;
+/// Most descriptors beside a message.
+pub const MAX_FDS: usize = 8;
+
+/// The number of a process inside one agent: 0 is the main process, further ones count from 1.
+pub type ProcessNumber = u32;
+
+/// What the daemon orders.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Order {
+    /// Make the namespaces and PID 1, in this cgroup.
+    Prepare {
+        /// Where the agent will be held.
+        cgroup: Cgroup,
+    },
+    /// Confine, and start the main process. Descriptors: the log file, then the client's streams if attached.
+    Launch {
+        /// All of it.
+        plan: Box<Plan>,
+    },
+    /// Start a further process. Descriptors: the client's streams if attached.
+    Spawn {
+        /// Its number.
+        process: ProcessNumber,
+        /// What to start.
+        what: Process,
+    },
+    /// Connect a client to a process's streams. Descriptors: standard input, output, error.
+    Attach {
+        /// Which process.
+        process: ProcessNumber,
+    },
+    /// Let go of the client of a process; the process goes on.
+    Detach {
+        /// Which process.
+        process: ProcessNumber,
+    },
+    /// Set a terminal's size.
+    Resize {
+        /// Which process.
+        process: ProcessNumber,
+        /// The size.
+        window: Window,
+    },
+}
+
+/// What a stage reports.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Report {
+    /// PID 1 waits in its namespaces and cgroup. Descriptor: its pidfd.
+    Prepared,
+    /// A process runs its program. Descriptor: its pidfd.
+    Started {
+        /// Which.
+        process: ProcessNumber,
+    },
+    /// A process was surely not started. For process 0, and before `Prepared`, the stage ends.
+    Failed {
+        /// Which.
+        process: ProcessNumber,
+        /// Why.
+        failure: Failure,
+    },
+    /// A further process ended and its streams are drained.
+    Exited {
+        /// Which.
+        process: ProcessNumber,
+        /// As `wait(2)` gives it.
+        status: i32,
+    },
+    /// The main process and with it all others are dead, and the streams are drained. The last report.
+    Ended {
+        /// As `wait(2)` gives it.
+        status: i32,
+        /// Bytes of output.
+        output: u64,
+    },
+    /// The output limit was passed; nothing more is read from the agent.
+    OutputSpent,
+    /// The attached client closed its end of the output.
+    ClientGone {
+        /// Of which process.
+        process: ProcessNumber,
+    },
+}
+
+/// Why something was not started.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Failure {
+    /// A layer could not be built.
+    #[error("cannot {step}{}: {}{}", object_of(object), io::Error::from_raw_os_error(*errno), remedy_of(remedy))]
+    Setup {
+        /// What was attempted: `mount the workspace idmapped`.
+        step: String,
+        /// On what; may be empty.
+        object: String,
+        /// The error number.
+        errno: i32,
+        /// What to do about it; may be empty.
+        remedy: String,
+    },
+    /// `execve(2)` refused the program.
+    #[error("{}", io::Error::from_raw_os_error(*errno))]
+    Exec {
+        /// The error number: ENOENT, EACCES, ENOEXEC, …
+        errno: i32,
+    },
+}
+
+fn object_of(object: &str) -> String {
+    if object.is_empty() { String::new() } else { format!(" {object}") }
+}
+
+fn remedy_of(remedy: &str) -> String {
+    if remedy.is_empty() { String::new() } else { format!("; {remedy}") }
+}
+
+/// Sends a message with descriptors. Blocks, or answers `WouldBlock` only before the first byte was sent.
+///
+/// # Errors
+/// As `sendmsg(2)`; `InvalidInput` when the message is too long or has too many descriptors.
+pub fn send<T: Serialize>(socket: BorrowedFd<'_>, message: &T, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let body = serde_json::to_vec(message).map_err(io::Error::other)?;
+    if body.len() > MAX_MESSAGE || fds.len() > MAX_FDS {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stage message is too large"));
+    }
+    let length = u32::try_from(body.len()).map_err(io::Error::other)?.to_le_bytes();
+    let mut bytes = [&length[..], &body].concat();
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "descriptors do not fit beside the message"));
+    }
+    while !bytes.is_empty() {
+        match sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
+            Ok(sent) => {
+                bytes.drain(..sent);
+                ancillary.clear();
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(rustix::io::Errno::AGAIN) if ancillary_sent(&bytes, &body) => wait_writable(socket)?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+fn ancillary_sent(rest: &[u8], body: &[u8]) -> bool {
+    rest.len() < body.len() + 4
+}
+
+fn wait_writable(socket: BorrowedFd<'_>) -> io::Result<()> {
+    let mut fds = [rustix::event::PollFd::new(&socket, rustix::event::PollFlags::OUT)];
+    rustix::event::poll(&mut fds, None)?;
+    Ok(())
+}
+
+/// Puts received bytes together to messages.
+#[derive(Debug, Default)]
+pub struct Receiver {
+    buffer: Vec<u8>,
+    fds: Vec<OwnedFd>,
+}
+
+/// What one look at the socket gave.
+#[derive(Debug)]
+pub enum Received<T> {
+    /// A whole message and its descriptors.
+    Message(T, Vec<OwnedFd>),
+    /// Nothing whole yet (a non-blocking socket).
+    Nothing,
+    /// The other side is gone.
+    End,
+}
+
+impl Receiver {
+    /// Reads until a message is whole, the socket has nothing more, or its end.
+    ///
+    /// # Errors
+    /// As `recvmsg(2)`; `InvalidData` when the bytes are no message, after which the socket is of no use.
+    pub fn receive<T: DeserializeOwned>(&mut self, socket: impl AsFd) -> io::Result<Received<T>> {
+        loop {
+            if let Some(message) = self.take()? {
+                return Ok(Received::Message(message, std::mem::take(&mut self.fds)));
+            }
+            // Never past the present message: the next one's descriptors come with its first byte.
+            let missing = self.missing();
+            let start = self.buffer.len();
+            self.buffer.resize(start + missing, 0);
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+            let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+            let result = recvmsg(
+                &socket,
+                &mut [IoSliceMut::new(&mut self.buffer[start..])],
+                &mut ancillary,
+                RecvFlags::CMSG_CLOEXEC,
+            );
+            self.buffer.truncate(start + result.as_ref().map_or(0, |got| got.bytes));
+            for item in ancillary.drain() {
+                if let RecvAncillaryMessage::ScmRights(fds) = item {
+                    self.fds.extend(fds);
+                }
+            }
+            match result {
+                Ok(got) if got.bytes == 0 => return Ok(Received::End),
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(Received::Nothing),
+                Err(rustix::io::Errno::CONNRESET) => return Ok(Received::End),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn length(&self) -> Option<usize> {
+        let bytes: [u8; 4] = self.buffer.get(..4)?.try_into().ok()?;
+        usize::try_from(u32::from_le_bytes(bytes)).ok()
+    }
+
+    fn missing(&self) -> usize {
+        match self.length() {
+            None => 4 - self.buffer.len(),
+            Some(length) => (4 + length - self.buffer.len()).min(64 << 10),
+        }
+    }
+
+    fn take<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
+        let Some(length) = self.length() else { return Ok(None) };
+        if length > MAX_MESSAGE {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a stage message is too long"));
+        }
+        if self.buffer.len() < 4 + length {
+            return Ok(None);
+        }
+        let message = serde_json::from_slice(&self.buffer[4..]).map_err(io::Error::other)?;
+        self.buffer.clear();
+        Ok(Some(message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    #[test]
+    fn a_message_keeps_its_own_descriptors() {
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        let first = Order::Detach { process: 1 };
+        let second = Order::Attach { process: 2 };
+        send(a.as_fd(), &first, &[]).unwrap();
+        send(a.as_fd(), &second, &[a.as_fd(), b.as_fd()]).unwrap();
+        let mut receiver = Receiver::default();
+        let Received::Message(Order::Detach { process: 1 }, fds) = receiver.receive(&b).unwrap() else { panic!() };
+        assert_eq!(fds.len(), 0);
+        let Received::Message(Order::Attach { process: 2 }, fds) = receiver.receive(&b).unwrap() else { panic!() };
+        assert_eq!(fds.len(), 2);
+        drop(a);
+        // The end is seen only when the descriptors that came over are gone too.
+        drop(fds);
+        assert!(matches!(receiver.receive::<Order>(&b).unwrap(), Received::End));
+    }
+}

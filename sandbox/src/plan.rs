@@ -1,0 +1,161 @@
+//! The plan of a confinement: plain data, decided by the daemon, carried out by the stage.
+//!
+//! Nothing here decides. A plan says what is visible, what may be done with it and who the process is; every field is
+//! needed, so that a forgotten one is a type error and not an open door.
+
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// Everything the stage needs to know to confine one agent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Host name inside the agent's UTS namespace.
+    pub hostname: String,
+    /// Who the agent is on the host.
+    pub agent: Identity,
+    /// Who PID 1 inside is on the host: neither root nor the agent.
+    pub init: Identity,
+    /// On whose behalf directories are opened.
+    pub caller: Caller,
+    /// What is visible, parents before children; nothing else exists inside.
+    pub view: Vec<Mount>,
+    /// What may be done beneath which path; the floor under `view`.
+    pub rules: Vec<Rule>,
+    /// Per-process limits.
+    pub rlimits: Rlimits,
+    /// The agent's main process.
+    pub process: Process,
+    /// Bytes of output after which the stage reports [`crate::message::Report::OutputSpent`].
+    pub output_limit: Option<u64>,
+}
+
+/// A host uid and gid; never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+}
+
+/// The credentials with which sources are opened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// One visible thing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mount {
+    /// A host file or directory, read-only and recursive. A symbolic link on the host becomes the same link inside.
+    Bind {
+        /// Path on the host, and inside.
+        path: PathBuf,
+        /// Programs beneath it may be executed; otherwise the mount is noexec.
+        executable: bool,
+        /// A source that does not exist is left out instead of failing the start.
+        optional: bool,
+    },
+    /// A host directory that the agent may work in, at its own path, idmapped so that on disk its files belong to
+    /// `owner`. The path must hold no symbolic link.
+    Workspace {
+        /// Path on the host, and inside.
+        path: PathBuf,
+        /// No writing.
+        read_only: bool,
+        /// Programs beneath it may be executed.
+        executable: bool,
+        /// Who on disk the agent is shown as; `None` takes the directory's own owner.
+        owner: Option<Identity>,
+        /// Paths beneath it that stay read-only. Their parents are pinned (made mount points), so that the agent
+        /// cannot move them aside; one that does not exist is left out.
+        sealed: Vec<PathBuf>,
+    },
+    /// A private tmpfs, owned by the agent; its pages count against the memory limit.
+    Tmpfs {
+        /// Where.
+        path: PathBuf,
+        /// Bytes.
+        size: u64,
+        /// Programs on it may be executed.
+        executable: bool,
+        /// Permission bits, for example `0o1777`.
+        mode: u32,
+    },
+    /// A small file of our making, owned by root and read-only.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What it holds.
+        contents: String,
+    },
+    /// An empty file (or directory) that no rule grants: an attempt on it is refused by Landlock, and so recorded,
+    /// where a path that does not exist would answer ENOENT and leave no record.
+    Decoy {
+        /// Where.
+        path: PathBuf,
+        /// A directory instead of a file.
+        directory: bool,
+    },
+    /// A symbolic link.
+    Symlink {
+        /// Where.
+        path: PathBuf,
+        /// What it says.
+        target: PathBuf,
+    },
+}
+
+/// A Landlock rule: what may be done beneath a path inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rule {
+    /// Beneath this path inside; left out when it does not exist there.
+    pub path: PathBuf,
+    /// Read files and list directories.
+    pub read: bool,
+    /// Create, change, rename and remove.
+    pub write: bool,
+    /// Execute programs.
+    pub execute: bool,
+}
+
+/// Per-process limits (`setrlimit(2)`), soft and hard alike. Core dumps are always off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rlimits {
+    /// RLIMIT_NOFILE.
+    pub files: u64,
+    /// RLIMIT_FSIZE in bytes.
+    pub file_size: Option<u64>,
+}
+
+/// A process to start inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Process {
+    /// Program and arguments; a program without a slash is looked up in `PATH` of `env`, inside.
+    pub argv: Vec<String>,
+    /// The whole environment, `NAME=value`.
+    pub env: Vec<String>,
+    /// Working directory inside.
+    pub cwd: PathBuf,
+    /// A terminal of this size instead of pipes.
+    pub terminal: Option<Window>,
+    /// Descriptors of a client come with the order: standard input, output and (without a terminal) error.
+    pub attached: bool,
+    /// Keep standard input open while nobody is attached.
+    pub keep_stdin: bool,
+}
+
+/// A terminal's size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Window {
+    /// Lines.
+    pub rows: u16,
+    /// Columns.
+    pub cols: u16,
+}
