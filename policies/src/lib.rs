@@ -1,1 +1,50 @@
-//! To be written.
+//! The policy language: text in, a plan's worth of plain data out. Nothing here reads a file or asks the host anything.
+//!
+//! ```text
+//!   text ── parse ──► Document ── resolve (+ Loader) ──► Effective ── bind (+ Variables) ──► Bound
+//!           one file, strict       `extends` merged        one policy        one agent's paths
+//! ```
+//!
+//! Every step either succeeds completely or returns an error that names the place and the remedy. What a policy says
+//! and nothing enforces yet is listed in [`Effective::not_enforced`], never dropped. The language is described in
+//! `docs/policy.md`.
+
+mod bind;
+mod cores;
+mod digest;
+mod effective;
+mod env;
+mod exec_rules;
+mod mediation;
+mod merge;
+mod names;
+mod origin;
+mod parse;
+mod parse_error;
+mod profiles;
+mod render;
+mod resolve;
+mod scalar;
+mod schema;
+mod size;
+mod suggest;
+mod template;
+mod time_span;
+
+pub use bind::{BindError, Bound, BoundEnv, BoundFs, Content};
+pub use cores::Cores;
+pub use digest::Digest;
+pub use effective::{Effective, EnvRule, FsRule, Limits, Source};
+pub use env::{EnvName, EnvValue};
+pub use names::{Hostname, ProfileName};
+pub use origin::{Origin, Rule};
+pub use parse::{Document, MAX_POLICY_BYTES, parse};
+pub use parse_error::ParseError;
+pub use profiles::{Loader, Shipped, SourceText, shipped, shipped_names};
+pub use render::{render, summary};
+pub use resolve::{ResolveError, resolve, resolve_profile};
+pub use scalar::ScalarError;
+pub use schema::Access;
+pub use size::Size;
+pub use template::{PathTemplate, Template, Variable, Variables};
+pub use time_span::TimeSpan;

@@ -1,0 +1,160 @@
+//! Documents in their order into one policy.
+
+use std::sync::Arc;
+
+use serde_saphyr::Spanned;
+
+use crate::digest::Digest;
+use crate::effective::{Effective, EnvRule, FsRule, Limits, Source};
+use crate::names::Hostname;
+use crate::origin::Rule;
+use crate::parse::Document;
+use crate::resolve::ResolveError;
+use crate::schema::{Count, LimitEntries};
+use crate::template::PathTemplate;
+
+/// The rules of the documents merged so far.
+#[derive(Default)]
+pub(crate) struct Merged {
+    sources: Vec<Source>,
+    exec: Vec<Rule<PathTemplate>>,
+    filesystem: Vec<FsRule>,
+    env: Vec<EnvRule>,
+    hostname: Option<Rule<Hostname>>,
+    limits: SomeLimits,
+    not_enforced: Vec<String>,
+}
+
+/// [`Limits`] while they may still be missing.
+#[derive(Default)]
+struct SomeLimits {
+    memory: Option<Rule<crate::Size>>,
+    pids: Option<Rule<u32>>,
+    files: Option<Rule<u32>>,
+    cpu: Option<Rule<crate::Cores>>,
+    wall: Option<Rule<crate::TimeSpan>>,
+    output: Option<Rule<crate::Size>>,
+    file_size: Option<Rule<crate::Size>>,
+}
+
+impl Merged {
+    /// Merges the documents, parents first.
+    pub(crate) fn of(documents: Vec<Document>) -> Self {
+        let mut merged = Self::default();
+        for document in &documents {
+            merged.add(document);
+        }
+        merged
+    }
+
+    fn add(&mut self, document: &Document) {
+        self.sources.push(Source {
+            origin: Arc::clone(&document.origin),
+            text: Arc::clone(&document.text),
+            digest: Digest::of_text(&document.text),
+        });
+        let file = &document.file;
+        for path in &file.process.exec {
+            let rule = Rule { value: path.value.clone(), origin: document.origin_of(path) };
+            replace(&mut self.exec, rule, |known, new| known.value == new.value);
+        }
+        for entry in &file.process.env {
+            let (name, value) = (entry.value.name.clone(), entry.value.value.clone());
+            let rule = EnvRule { name, value, origin: document.origin_of(entry) };
+            replace(&mut self.env, rule, |known, new| known.name == new.name);
+        }
+        for entry in &file.filesystem {
+            let rule = FsRule {
+                path: entry.value.path.clone(),
+                access: entry.value.access,
+                optional: entry.value.optional,
+                tmpfs: entry.value.tmpfs,
+                exec: entry.value.exec,
+                origin: document.origin_of(entry),
+            };
+            replace(&mut self.filesystem, rule, |known, new| known.path == new.path);
+        }
+        override_with(&mut self.hostname, document, file.process.hostname.as_ref(), Hostname::clone);
+        self.limits.add(document, &file.process.limits);
+        self.note_not_enforced(document);
+    }
+
+    fn note_not_enforced(&mut self, document: &Document) {
+        let file = &document.file;
+        let mut note = |key: &str, line: Option<u64>| {
+            if let Some(line) = line {
+                self.not_enforced.push(format!("`{key}` ({}:{line})", document.origin));
+            }
+        };
+        note("kernel", file.kernel.as_ref().map(line));
+        note("signals", file.signals.as_ref().map(line));
+        note("policies", file.policies.as_ref().map(line));
+        note("network", file.network.as_ref().map(line));
+        note("memory", file.memory.as_ref().map(line));
+        note("on_violation", file.on_violation.as_ref().map(line));
+    }
+
+    /// The effective policy under this name.
+    pub(crate) fn finish(self, name: String) -> Result<Effective, ResolveError> {
+        let limits = self.limits.finish(&name)?;
+        Ok(Effective {
+            digest: Digest::of_texts(self.sources.iter().map(|source| &*source.text)),
+            name,
+            sources: self.sources,
+            exec: self.exec,
+            filesystem: self.filesystem,
+            env: self.env,
+            hostname: self.hostname,
+            limits,
+            not_enforced: self.not_enforced,
+        })
+    }
+}
+
+impl SomeLimits {
+    fn add(&mut self, document: &Document, entries: &LimitEntries) {
+        let count = |count: &Count| count.0;
+        override_with(&mut self.memory, document, entries.memory.as_ref(), |size| *size);
+        override_with(&mut self.pids, document, entries.pids.as_ref(), count);
+        override_with(&mut self.files, document, entries.files.as_ref(), count);
+        override_with(&mut self.cpu, document, entries.cpu.as_ref(), |cores| *cores);
+        override_with(&mut self.wall, document, entries.wall.as_ref(), |span| *span);
+        override_with(&mut self.output, document, entries.output.as_ref(), |size| *size);
+        override_with(&mut self.file_size, document, entries.file_size.as_ref(), |size| *size);
+    }
+
+    fn finish(self, policy: &str) -> Result<Limits, ResolveError> {
+        let missing = |limit| ResolveError::MissingLimit { policy: policy.to_owned(), limit };
+        Ok(Limits {
+            memory: self.memory.ok_or_else(|| missing("memory"))?,
+            pids: self.pids.ok_or_else(|| missing("pids"))?,
+            files: self.files.ok_or_else(|| missing("files"))?,
+            cpu: self.cpu,
+            wall: self.wall,
+            output: self.output,
+            file_size: self.file_size,
+        })
+    }
+}
+
+/// Appends `rule`, in place of the rule about the same thing if there is one. It moves to the end, so that the list
+/// stays in the order of the deciding lines.
+fn replace<T>(rules: &mut Vec<T>, rule: T, same: impl Fn(&T, &T) -> bool) {
+    rules.retain(|known| !same(known, &rule));
+    rules.push(rule);
+}
+
+fn override_with<T, U>(
+    slot: &mut Option<Rule<U>>,
+    document: &Document,
+    entry: Option<&Spanned<T>>,
+    value: impl Fn(&T) -> U,
+) {
+    if let Some(entry) = entry {
+        *slot = Some(Rule { value: value(&entry.value), origin: document.origin_of(entry) });
+    }
+}
+
+fn line<T>(spanned: &Spanned<T>) -> u64 {
+    spanned.referenced.line()
+}

@@ -1,0 +1,142 @@
+//! The shape of a policy file: what serde reads, before any rule is checked against another.
+//!
+//! Every mapping denies unknown keys. A key that is present without a value is refused like any other wrong type, so
+//! that an unfinished edit never reads as "nothing said"; that is why optional values go through [`present`].
+
+use serde::{Deserialize, Deserializer};
+use serde_saphyr::Spanned;
+
+use crate::cores::Cores;
+use crate::env::EnvEntry;
+use crate::mediation::{Kernel, Memory, NetworkRule, OnViolation, PolicyRule, Signal};
+use crate::names::{Hostname, ProfileName};
+use crate::size::Size;
+use crate::template::PathTemplate;
+use crate::time_span::TimeSpan;
+
+/// A whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct File {
+    #[serde(default)]
+    pub(crate) extends: Vec<Spanned<ProfileName>>,
+    #[serde(default)]
+    pub(crate) process: Process,
+    #[serde(default)]
+    pub(crate) filesystem: Vec<Spanned<FsEntry>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) kernel: Option<Spanned<Kernel>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) signals: Option<Spanned<Vec<Signal>>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) policies: Option<Spanned<Vec<PolicyRule>>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) network: Option<Spanned<Vec<NetworkRule>>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) memory: Option<Spanned<Memory>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) on_violation: Option<Spanned<OnViolation>>,
+}
+
+/// `process`: what may run, with which environment and within which limits.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Process {
+    #[serde(default)]
+    pub(crate) exec: Vec<Spanned<PathTemplate>>,
+    #[serde(default)]
+    pub(crate) env: Vec<Spanned<EnvEntry>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) hostname: Option<Spanned<Hostname>>,
+    #[serde(default)]
+    pub(crate) limits: LimitEntries,
+}
+
+/// `process.limits`, as far as this one file sets them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LimitEntries {
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) memory: Option<Spanned<Size>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) pids: Option<Spanned<Count>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) cpu: Option<Spanned<Cores>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) wall: Option<Spanned<TimeSpan>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) output: Option<Spanned<Size>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) files: Option<Spanned<Count>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) file_size: Option<Spanned<Size>>,
+}
+
+/// One entry of `filesystem`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FsEntry {
+    pub(crate) path: PathTemplate,
+    pub(crate) access: Access,
+    #[serde(default)]
+    pub(crate) optional: bool,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) tmpfs: Option<Size>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) exec: Option<bool>,
+}
+
+/// What an agent may do beneath a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Access {
+    /// Read files and list directories.
+    Read,
+    /// Read, and create, change and remove.
+    Write,
+    /// Nothing: the path is named but not granted. An empty placeholder stands there, so that an attempt is answered
+    /// with a denial instead of "no such file".
+    None,
+}
+
+impl Access {
+    /// The word in the language.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+            Self::None => "none",
+        }
+    }
+}
+
+/// A whole number, never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Count(pub(crate) u32);
+
+impl crate::scalar::Word for Count {
+    const EXPECTED: &'static str = "a whole number, such as 512";
+}
+
+impl std::str::FromStr for Count {
+    type Err = crate::scalar::ScalarError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        match text.parse() {
+            Ok(count @ 1..) if digits => Ok(Self(count)),
+            _ => Err(crate::scalar::ScalarError::new(format!(
+                "`{text}` is not a count: write a whole number from 1 to {}, such as 512",
+                u32::MAX
+            ))),
+        }
+    }
+}
+
+crate::scalar::deserialize_as_word!(Count);
+
+/// Reads a value that must be there once its key is.
+pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
