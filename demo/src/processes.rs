@@ -1,0 +1,60 @@
+//! Processes as the host's /proc shows them.
+
+use std::{fs, os::unix::ffi::OsStrExt, path::Path};
+
+use anyhow::{Context, Result};
+
+/// One process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    /// Its number on the host.
+    pub(crate) pid: u32,
+    /// Its name, which it can choose.
+    pub(crate) name: String,
+    /// R, S, D, T, Z, …
+    pub(crate) state: char,
+    uid: Option<u32>,
+    command: Vec<u8>,
+}
+
+/// Every living process whose real uid is `uid`; a zombie has ended, whoever has yet to notice.
+pub(crate) fn of_uid(uid: u32) -> Result<Vec<Process>> {
+    Ok(all()?.into_iter().filter(|process| process.uid == Some(uid) && !matches!(process.state, 'Z' | 'X')).collect())
+}
+
+/// Every process whose command line names `path`.
+pub(crate) fn naming(path: &Path) -> Result<Vec<Process>> {
+    let path = path.as_os_str().as_bytes();
+    Ok(all()?.into_iter().filter(|process| process.command.windows(path.len()).any(|part| part == path)).collect())
+}
+
+fn all() -> Result<Vec<Process>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").context("failed to list /proc")? {
+        let entry = entry.context("failed to list /proc")?;
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
+        // A process that ended since the listing is simply not there.
+        let Ok(status) = fs::read_to_string(entry.path().join("status")) else { continue };
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            line.and_then(|line| line.split_whitespace().next()).unwrap_or_default()
+        };
+        let state = field("State").chars().next().unwrap_or('?');
+        let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        found.push(Process { pid, name: field("Name").to_owned(), state, uid: field("Uid").parse().ok(), command });
+    }
+    Ok(found)
+}
+
+/// The state of the process `pid`; none if there is no such process.
+pub(crate) fn state(pid: u32) -> Option<char> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may contain anything, so the state is found from the right.
+    stat.rsplit_once(')')?.1.trim_start().chars().next()
+}
+
+/// Names and numbers, for a message.
+pub(crate) fn list(processes: &[Process]) -> String {
+    let each = processes.iter().map(|process| format!("{} {} ({})", process.pid, process.name, process.state));
+    each.collect::<Vec<_>>().join(", ")
+}

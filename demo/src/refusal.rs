@@ -1,0 +1,68 @@
+//! Which layer said no: the errno that the agent saw, and the kernel's denial log where it has an entry.
+
+use anyhow::{Context, Result};
+use serde_json::{Deserializer, Value};
+
+use crate::{daemon::Daemon, journal::Attempt};
+
+/// How each errno reads in a shell's words, and what in this sandbox gives it.
+const REASONS: [(&str, &str); 8] = [
+    ("No such file or directory", "mount view: it is not there (ENOENT)"),
+    ("Read-only file system", "mount view: read-only (EROFS)"),
+    ("Permission denied", "file permissions of its own uid (EACCES)"),
+    ("Connection refused", "network namespace: its own loopback (ECONNREFUSED)"),
+    ("Network is unreachable", "network namespace: no route (ENETUNREACH)"),
+    ("No such process", "pid namespace: it is not there (ESRCH)"),
+    ("Operation not permitted", "no capability, another uid (EPERM)"),
+    ("Function not implemented", "seccomp (ENOSYS)"),
+];
+
+/// The kernel's denials of one agent.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals(Vec<(String, String)>);
+
+impl Refusals {
+    /// Asks agentctl for those of `name`.
+    pub(crate) fn of(daemon: &Daemon, name: &str) -> Result<Self> {
+        let text = daemon.ask(&["denials", "--json", name])?;
+        let mut found = Self::default();
+        for value in Deserializer::from_str(&text).into_iter::<Value>() {
+            found.collect(&value.context("agentctl denials did not print JSON")?);
+        }
+        Ok(found)
+    }
+
+    /// Takes every object that names a layer, however deep the reply puts it.
+    fn collect(&mut self, value: &Value) {
+        match value {
+            Value::Array(values) => values.iter().for_each(|value| self.collect(value)),
+            Value::Object(fields) => match (fields.get("layer"), fields.get("object")) {
+                (Some(Value::String(layer)), Some(Value::String(object))) => {
+                    self.0.push((layer.clone(), object.clone()));
+                }
+                _ => fields.values().for_each(|value| self.collect(value)),
+            },
+            _ => {}
+        }
+    }
+
+    fn layer(&self, command_or_output: &str) -> Option<&str> {
+        let entry =
+            self.0.iter().find(|(_, object)| object.len() > 1 && command_or_output.contains(object.as_str()))?;
+        Some(&entry.0)
+    }
+}
+
+/// The layer that stopped `attempt`, in words.
+pub(crate) fn stopped_by(attempt: &Attempt, refusals: &Refusals) -> String {
+    let Some((words, reason)) = REASONS.iter().find(|(words, _)| attempt.output.contains(words)) else {
+        return match attempt.exit {
+            Some(status) => format!("unclear (exit status {status})"),
+            None => "the command never came back".to_owned(),
+        };
+    };
+    match refusals.layer(&attempt.output) {
+        Some(layer) => format!("{layer}: {}", words.to_lowercase()),
+        None => (*reason).to_owned(),
+    }
+}
