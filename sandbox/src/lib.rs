@@ -8,3 +8,9 @@ pub mod cgroup;
 pub mod log;
 pub mod message;
 pub mod plan;
+mod seccomp;
+mod stage;
+mod sys;
+
+pub use stage::run as run_stage;
+pub use sys::kernel::landlock_abi;

@@ -1,0 +1,44 @@
+//! Small calls that no library offers safely: keyrings, the loopback interface, securebits, Landlock's version.
+
+use super::check;
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
+
+/// Joins a new, empty session keyring (`KEYCTL_JOIN_SESSION_KEYRING`), so that the caller's keys are out of reach even
+/// of a kernel interface that looks them up implicitly.
+///
+/// # Errors
+/// As `keyctl(2)`; ENOSYS on a kernel without keys, where there is nothing to leave.
+pub fn leave_session_keyring() -> io::Result<()> {
+    const JOIN_SESSION_KEYRING: libc::c_long = 1;
+    let anonymous: *const libc::c_char = std::ptr::null();
+    // SAFETY: a null name asks for an anonymous keyring; no memory is touched.
+    check(unsafe { libc::syscall(libc::SYS_keyctl, JOIN_SESSION_KEYRING, anonymous) }).map(drop)
+}
+
+/// Brings the interface `lo` up (`SIOCSIFFLAGS`, netdevice(7)) in the network namespace of `socket`.
+///
+/// # Errors
+/// As `ioctl(2)`.
+pub fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: all-zero bytes are a valid `struct ifreq`.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes_with_nul()) {
+        *to = libc::c_char::try_from(*from).map_err(io::Error::other)?;
+    }
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).map_err(io::Error::other)?;
+    // SAFETY: the request is a whole `struct ifreq` with a NUL-ended name, as SIOCSIFFLAGS expects.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
+    check(libc::c_long::from(result)).map(drop)
+}
+
+/// The Landlock ABI of the running kernel; 0 when Landlock is absent or switched off.
+#[must_use]
+pub fn landlock_abi() -> u32 {
+    const CREATE_RULESET_VERSION: libc::c_long = 1;
+    let nothing: *const libc::c_void = std::ptr::null();
+    // SAFETY: with this flag the call takes no attributes and only answers a number.
+    let result = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0, CREATE_RULESET_VERSION) };
+    u32::try_from(result).unwrap_or(0)
+}
