@@ -6,13 +6,13 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use crate::check::reserved_beneath;
 use crate::digest::Digest;
 use crate::effective::{Effective, FsRule, Limits};
 use crate::env::{EnvName, EnvValue};
 use crate::exec_rules::ExecRules;
 use crate::names::Hostname;
 use crate::origin::Origin;
-use crate::parse::reserved_beneath;
 use crate::schema::Access;
 use crate::size::Size;
 use crate::template::{Template, Variable, Variables};
@@ -47,6 +47,12 @@ pub struct BoundFs {
     pub path: PathBuf,
     /// What the agent may do there.
     pub access: Access,
+    /// What the rules above grant here as well. Landlock adds up along a path and takes nothing back, so where this is
+    /// more than `access`, only the mount (read-only) or the placeholder's own permissions can refuse.
+    pub inherited: Access,
+    /// The outermost directory above that agents can write on the host. They may have left symbolic links from there on,
+    /// so what lies beneath is to be opened relative to it and without following any (RESOLVE_NO_SYMLINKS).
+    pub anchor: Option<PathBuf>,
     /// What stands there.
     pub content: Content,
     /// Whether any program at or beneath the path may be executed; if not, the mount is noexec.
@@ -189,6 +195,19 @@ impl Effective {
 }
 
 impl Bound {
+    /// Takes writing away from everything of the host at and beneath `directory`, for a workspace that is only lent for
+    /// reading.
+    #[must_use]
+    pub fn read_only_beneath(mut self, directory: &Path) -> Self {
+        for rule in &mut self.filesystem {
+            if rule.content == Content::Host && rule.path.starts_with(directory) {
+                rule.access = rule.access.min(Access::Read);
+                rule.inherited = rule.inherited.min(Access::Read);
+            }
+        }
+        self
+    }
+
     /// The rule that decides about `path`: the one with the longest path at or above it.
     #[must_use]
     pub fn rule_for(&self, path: &Path) -> Option<&BoundFs> {
@@ -284,18 +303,31 @@ fn in_mount_order(rules: Vec<(&FsRule, PathBuf)>) -> Vec<(&FsRule, BoundFs)> {
     }
     // Paths compare by components, so a parent sorts before everything beneath it.
     ordered.sort_by(|(_, a), (_, b)| a.cmp(b));
-    let paths: Vec<PathBuf> = ordered.iter().map(|(_, path)| path.clone()).collect();
+    let grants: Vec<(PathBuf, Access, bool)> = ordered
+        .iter()
+        .map(|(rule, path)| (path.clone(), rule.access, rule.access == Access::Write && rule.tmpfs.is_none()))
+        .collect();
     let bound = |(position, (rule, path)): (usize, (_, PathBuf))| {
         let rule: &FsRule = rule;
-        let holds_others = paths.get(position + 1).is_some_and(|next| next.starts_with(&path));
+        let above = || grants.iter().filter(|(above, ..)| *above != path && path.starts_with(above));
+        let holds_others = grants.get(position + 1).is_some_and(|(next, ..)| next.starts_with(&path));
         let content = match (rule.access, rule.tmpfs) {
             (Access::None, _) if holds_others => Content::PlaceholderDirectory,
             (Access::None, _) => Content::PlaceholderFile,
             (_, Some(size)) => Content::Tmpfs(size),
             (_, None) => Content::Host,
         };
-        let (access, optional, origin) = (rule.access, rule.optional, rule.origin.clone());
-        (rule, BoundFs { path, access, content, exec: false, optional, origin })
+        let bound = BoundFs {
+            access: rule.access,
+            inherited: above().map(|(_, access, _)| *access).max().unwrap_or(Access::None),
+            anchor: above().find(|(.., writable)| *writable).map(|(path, ..)| path.clone()),
+            content,
+            exec: false,
+            optional: rule.optional,
+            origin: rule.origin.clone(),
+            path,
+        };
+        (rule, bound)
     };
     ordered.into_iter().enumerate().map(bound).collect()
 }

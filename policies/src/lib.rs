@@ -10,6 +10,7 @@
 //! `docs/policy.md`.
 
 mod bind;
+mod check;
 mod cores;
 mod digest;
 mod effective;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 
 use crate::scalar::{ScalarError, Word, deserialize_as_word, plain_text};
-use crate::schema::present;
+use crate::schema::{Flag, present};
 use crate::size::Size;
 use crate::suggest::nearest;
 
@@ -83,7 +83,7 @@ pub(crate) struct PolicyRule {
     #[serde(default)]
     paths: Vec<Pattern>,
     #[serde(default)]
-    requires_approval: bool,
+    requires_approval: Flag,
 }
 
 /// The actions that an agent can ask for.

@@ -67,9 +67,9 @@ impl Merged {
             let rule = FsRule {
                 path: entry.value.path.clone(),
                 access: entry.value.access,
-                optional: entry.value.optional,
+                optional: entry.value.optional.0,
                 tmpfs: entry.value.tmpfs,
-                exec: entry.value.exec,
+                exec: entry.value.exec.map(|flag| flag.0),
                 origin: document.origin_of(entry),
             };
             replace(&mut self.filesystem, rule, |known, new| known.path == new.path);

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_saphyr::{DuplicateKeyPolicy, MergeKeyPolicy, Options, Spanned};
 
+use crate::check::check;
 use crate::origin::Origin;
-use crate::parse_error::{ParseError, Place};
-use crate::schema::{Access, File, FsEntry};
-use crate::template::PathTemplate;
+use crate::parse_error::{ParseError, Place, printable};
+use crate::schema::File;
 
 /// The largest policy file that is read, in bytes.
 pub const MAX_POLICY_BYTES: usize = 1 << 20;
@@ -60,17 +60,8 @@ pub fn parse(origin: &str, text: &str) -> Result<Document, ParseError> {
         ));
     }
     let file: File = serde_saphyr::from_str_with_options(text, options()).map_err(|error| place.yaml_error(&error))?;
-    for entry in &file.filesystem {
-        if let Some(reason) = objection(&entry.value) {
-            return Err(place.error(at(entry), reason));
-        }
-    }
-    for path in &file.process.exec {
-        if let Some(owner) = reserved(&path.value) {
-            return Err(place.error(at(path), format!("programs cannot be executed beneath {owner}")));
-        }
-    }
-    Ok(Document { origin: origin.into(), text: text.into(), file })
+    check(&file, place)?;
+    Ok(Document { origin: printable(origin).into(), text: text.into(), file })
 }
 
 /// The line and column of a value.
@@ -83,7 +74,7 @@ fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: 32,
-            max_documents: 1,
+            max_documents: 2,
             max_anchors: 64,
             max_aliases: 256,
             max_nodes: 100_000,
@@ -102,48 +93,4 @@ fn options() -> Options {
         reject_tagged_field_names: true,
         with_snippet: false,
     }
-}
-
-/// Why a filesystem rule cannot mean anything, if so.
-fn objection(entry: &FsEntry) -> Option<String> {
-    let path = &entry.path;
-    if let Some(owner) = reserved(path).filter(|_| path.to_string() != "/dev/shm" || entry.tmpfs.is_none()) {
-        return Some(format!("{owner}, so no rule may name `{path}`"));
-    }
-    match (entry.access, entry.tmpfs, entry.exec) {
-        (Access::Read, Some(_), _) => {
-            Some(format!("`{path}` is a tmpfs, which starts empty: its access must be `write`"))
-        }
-        (Access::None, Some(_), _) => Some(format!("`{path}` cannot be a tmpfs and have the access `none`: keep one")),
-        (Access::None, _, Some(_)) => Some(format!("`{path}` has the access `none`: remove `exec`")),
-        (Access::None, _, _) if entry.optional => {
-            Some(format!("`{path}` has the access `none`, which needs nothing on the host: remove `optional`"))
-        }
-        (_, Some(_), _) if entry.optional => {
-            Some(format!("`{path}` is a tmpfs, which needs nothing on the host: remove `optional`"))
-        }
-        _ => None,
-    }
-}
-
-/// The places that the sandbox builds itself; a rule there would show the host's, or hide the agent's own.
-const RESERVED: [(&str, &str); 8] = [
-    ("/proc", "/proc is the agent's own, with only its own processes"),
-    ("/dev", "/dev is the agent's own and minimal (only `/dev/shm` can be sized, with `tmpfs`)"),
-    ("/run/agentos", "/run/agentos holds the agent's socket to the kernel"),
-    ("/policy", "/policy shows the agent its own policy"),
-    ("/mem", "/mem is the agent's memory"),
-    ("/state", "/state holds the agent's checkpoints"),
-    ("/tools", "/tools holds the agent's granted actions"),
-    ("/ipc", "/ipc holds the agent's pipes"),
-];
-
-fn reserved(path: &PathTemplate) -> Option<&'static str> {
-    reserved_beneath(&path.to_string())
-}
-
-/// What the sandbox builds at or above `path` itself, if anything.
-pub(crate) fn reserved_beneath(path: &str) -> Option<&'static str> {
-    let beneath = |top: &str| path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    RESERVED.iter().find(|(top, _)| beneath(top)).map(|(_, owner)| *owner)
 }

@@ -109,6 +109,7 @@ fn words(error: &YamlError) -> (String, Option<String>) {
         YamlError::SerdeInvalidValue { unexpected, expected, .. } => {
             (format!("wrong value: {unexpected}"), Some(expected.clone()))
         }
+        YamlError::Unexpected { expected, .. } => ("wrong type".to_owned(), Some(kind(expected).to_owned())),
         YamlError::DuplicateMappingKey { key, .. } => {
             let name = key.as_ref().map(|key| format!(" `{key}`")).unwrap_or_default();
             (format!("the key{name} stands here a second time; keep one of the two"), None)
@@ -119,7 +120,6 @@ fn words(error: &YamlError) -> (String, Option<String>) {
         YamlError::UnsupportedTag { tag, .. } => {
             (format!("the tag `{tag}` is not part of the policy language; remove it"), None)
         }
-        YamlError::InvalidBooleanStrict { .. } => ("wrong value".to_owned(), Some("true or false".to_owned())),
         YamlError::NullIntoString { .. } => ("a value is missing here".to_owned(), None),
         YamlError::MultipleDocuments { .. } => {
             ("a policy is one YAML document; a second one starts here".to_owned(), None)
@@ -133,6 +133,16 @@ fn words(error: &YamlError) -> (String, Option<String>) {
             None,
         ),
         other => (UserMessageFormatter.format_message(other).into_owned(), None),
+    }
+}
+
+/// The reader's names for kinds of YAML in the author's words.
+fn kind(expected: &'static str) -> &'static str {
+    match expected {
+        "sequence start" => "a list: [one, two], or one `- entry` a line",
+        "mapping start" => "keys with values: {key: value}, or one `key: value` a line",
+        "string scalar" => "one word or quoted text",
+        other => other,
     }
 }
 

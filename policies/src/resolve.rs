@@ -13,7 +13,7 @@ use crate::effective::Effective;
 use crate::merge::Merged;
 use crate::names::ProfileName;
 use crate::parse::{Document, at, parse};
-use crate::parse_error::{ParseError, Place, printable};
+use crate::parse_error::{ParseError, Place};
 use crate::profiles::Loader;
 use crate::suggest::nearest;
 
@@ -83,7 +83,7 @@ pub fn resolve_profile(name: &ProfileName, loader: &dyn Loader) -> Result<Effect
 pub fn resolve(document: &Document, loader: &dyn Loader) -> Result<Effective, ResolveError> {
     let mut walk = Walk { loader, done: Vec::new(), open: Vec::new() };
     walk.visit(document.clone(), None)?;
-    Merged::of(walk.into_documents()).finish(printable(document.origin()))
+    Merged::of(walk.into_documents()).finish(document.origin().to_owned())
 }
 
 fn load(name: &ProfileName, loader: &dyn Loader) -> Result<Option<Document>, ResolveError> {

@@ -3,6 +3,8 @@
 //! Every mapping denies unknown keys. A key that is present without a value is refused like any other wrong type, so
 //! that an unfinished edit never reads as "nothing said"; that is why optional values go through [`present`].
 
+use std::str::FromStr;
+
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
@@ -10,6 +12,7 @@ use crate::cores::Cores;
 use crate::env::EnvEntry;
 use crate::mediation::{Kernel, Memory, NetworkRule, OnViolation, PolicyRule, Signal};
 use crate::names::{Hostname, ProfileName};
+use crate::scalar::{ScalarError, Word, deserialize_as_word};
 use crate::size::Size;
 use crate::template::PathTemplate;
 use crate::time_span::TimeSpan;
@@ -79,24 +82,24 @@ pub(crate) struct FsEntry {
     pub(crate) path: PathTemplate,
     pub(crate) access: Access,
     #[serde(default)]
-    pub(crate) optional: bool,
+    pub(crate) optional: Flag,
     #[serde(default, deserialize_with = "present")]
     pub(crate) tmpfs: Option<Size>,
     #[serde(default, deserialize_with = "present")]
-    pub(crate) exec: Option<bool>,
+    pub(crate) exec: Option<Flag>,
 }
 
-/// What an agent may do beneath a path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+/// What an agent may do beneath a path, from the least to the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Access {
+    /// Nothing: the path is named but not granted. An empty placeholder stands there, so that an attempt is answered
+    /// with a denial instead of "no such file".
+    None,
     /// Read files and list directories.
     Read,
     /// Read, and create, change and remove.
     Write,
-    /// Nothing: the path is named but not granted. An empty placeholder stands there, so that an attempt is answered
-    /// with a denial instead of "no such file".
-    None,
 }
 
 impl Access {
@@ -111,22 +114,42 @@ impl Access {
     }
 }
 
+/// `true` or `false`, and no other word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flag(pub(crate) bool);
+
+impl Word for Flag {
+    const EXPECTED: &'static str = "true or false";
+}
+
+impl FromStr for Flag {
+    type Err = ScalarError;
+
+    fn from_str(text: &str) -> Result<Self, ScalarError> {
+        match text {
+            "true" => Ok(Self(true)),
+            "false" => Ok(Self(false)),
+            _ => Err(ScalarError::new(format!("`{text}` is neither `true` nor `false`"))),
+        }
+    }
+}
+
 /// A whole number, never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u32);
 
-impl crate::scalar::Word for Count {
+impl Word for Count {
     const EXPECTED: &'static str = "a whole number, such as 512";
 }
 
-impl std::str::FromStr for Count {
-    type Err = crate::scalar::ScalarError;
+impl FromStr for Count {
+    type Err = ScalarError;
 
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
+    fn from_str(text: &str) -> Result<Self, ScalarError> {
         let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         match text.parse() {
             Ok(count @ 1..) if digits => Ok(Self(count)),
-            _ => Err(crate::scalar::ScalarError::new(format!(
+            _ => Err(ScalarError::new(format!(
                 "`{text}` is not a count: write a whole number from 1 to {}, such as 512",
                 u32::MAX
             ))),
@@ -134,7 +157,7 @@ impl std::str::FromStr for Count {
     }
 }
 
-crate::scalar::deserialize_as_word!(Count);
+deserialize_as_word!(Count, Flag);
 
 /// Reads a value that must be there once its key is.
 pub(crate) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {

@@ -1,0 +1,180 @@
+//! What the author of a wrong policy reads: the exact text, because the text is the interface.
+
+use policies::{ProfileName, Shipped, parse, resolve, resolve_profile};
+
+/// The whole error of a file named `p.yaml`.
+fn refusal(text: &str) -> String {
+    match parse("p.yaml", text) {
+        Err(error) => error.to_string(),
+        Ok(document) => match resolve(&document, &Shipped) {
+            Err(error) => error.to_string(),
+            Ok(_) => panic!("taken as valid:\n{text}"),
+        },
+    }
+}
+
+#[track_caller]
+fn refuses(text: &str, expected: &[&str]) {
+    assert_eq!(refusal(text), expected.join("\n"));
+}
+
+#[test]
+fn a_misspelt_key_shows_the_place_the_nearest_key_and_all_keys() {
+    refuses(
+        "extends: [base]\nfilesytem: []\n",
+        &[
+            "p.yaml:2:1: unknown key `filesytem`; did you mean `filesystem`?",
+            "  |",
+            "2 | filesytem: []",
+            "  | ^",
+            "expected one of: extends, process, filesystem, kernel, signals, policies, network, memory, on_violation",
+        ],
+    );
+}
+
+#[test]
+fn a_misspelt_word_shows_the_words_that_exist() {
+    refuses(
+        "filesystem:\n  - {path: /usr, access: reed}\n",
+        &[
+            "p.yaml:2:26: unknown word `reed`; did you mean `read`?",
+            "  |",
+            "2 |   - {path: /usr, access: reed}",
+            "  |                          ^",
+            "expected one of: none, read, write",
+        ],
+    );
+}
+
+#[test]
+fn an_unknown_profile_shows_the_nearest_and_all_profiles() {
+    refuses(
+        "extends:\n  - base\n  - pyton\n",
+        &[
+            "p.yaml:3:5: there is no profile `pyton`; did you mean `python`?",
+            "  |",
+            "3 |   - pyton",
+            "  |     ^",
+            "expected one of: base, python, node, coding-agent",
+        ],
+    );
+    let name: ProfileName = "nod".parse().expect("a legal name");
+    assert_eq!(
+        resolve_profile(&name, &Shipped).expect_err("no such profile").to_string(),
+        "there is no profile `nod`; did you mean `node`?; the profiles are: base, python, node, coding-agent"
+    );
+}
+
+#[test]
+fn a_duplicate_key_is_refused_where_it_stands_the_second_time() {
+    refuses(
+        "process: {limits: {pids: 1}}\nprocess: {}\n",
+        &[
+            "p.yaml:2:1: the key `process` stands here a second time; keep one of the two",
+            "  |",
+            "2 | process: {}",
+            "  | ^",
+        ],
+    );
+}
+
+#[test]
+fn the_same_path_twice_in_one_file_is_refused() {
+    refuses(
+        "filesystem:\n  - {path: /opt, access: read}\n  - {path: /opt/, access: write}\n",
+        &[
+            "p.yaml:3:5: the path `/opt` is listed already on line 2; keep one of the two",
+            "  |",
+            "3 |   - {path: /opt/, access: write}",
+            "  |     ^",
+        ],
+    );
+}
+
+#[test]
+fn a_wrong_type_says_what_was_expected() {
+    refuses(
+        "extends: base\n",
+        &[
+            "p.yaml:1:10: wrong type",
+            "  |",
+            "1 | extends: base",
+            "  |          ^",
+            "expected a list: [one, two], or one `- entry` a line",
+        ],
+    );
+    refuses(
+        "process: {limits: {memory: 4096}}\n",
+        &[
+            "p.yaml:1:28: `4096` is not a size: write a whole number and B, KiB, MiB, GiB or TiB, such as 512MiB",
+            "  |",
+            "1 | process: {limits: {memory: 4096}}",
+            "  |                            ^",
+        ],
+    );
+}
+
+#[test]
+fn a_policy_without_limits_is_refused() {
+    refuses(
+        "process: {limits: {memory: 1GiB, files: 64}}\n",
+        &["the policy `p.yaml` sets no `process.limits.pids`; every agent has one: set it, or extend `base`"],
+    );
+}
+
+#[test]
+fn yaml_that_means_different_things_to_different_readers_is_refused() {
+    for (text, reason) in [
+        ("process: &p {}\n<<: *p\n", "merge keys"),
+        ("extends: !mine [base]\n", "the tag `!mine`"),
+        ("filesystem: [{path: /opt, access: read, optional: yes}]\n", "neither `true` nor `false`"),
+        ("process:\n", "wrong type"),
+        ("process: {limits: {memory: ~}}\n", "a value is missing"),
+        ("process: {limits: {pids: 0x10}}\n", "is not a count"),
+        ("extends: [base]\n---\nextends: [base]\n", "one YAML document"),
+        ("extends: [base\n", "unclosed bracket"),
+    ] {
+        let refusal = refusal(text);
+        assert!(refusal.contains(reason), "{text:?} gave: {refusal}");
+    }
+}
+
+#[test]
+fn bombs_are_refused_before_they_cost_anything() {
+    let many_aliases = format!("process: {{exec: [&a /usr{}]}}\n", ", *a".repeat(300));
+    let mut doubling = String::from("filesystem:\n  - &a0 [x]\n");
+    for i in 1..40 {
+        doubling.push_str(&format!("  - &a{i} [*a{0}, *a{0}]\n", i - 1));
+    }
+    let deep = format!("filesystem: {}", "[".repeat(50_000));
+    let long = format!("# {}\nextends: [base]\n", "x".repeat(policies::MAX_POLICY_BYTES));
+    let wide = format!("process: {{env: [{}]}}\n", (0..2000).map(|i| format!("V{i}")).collect::<Vec<_>>().join(", "));
+    for text in [many_aliases, doubling, deep, long, wide] {
+        let start = std::time::Instant::now();
+        assert!(parse("bomb", &text).is_err());
+        assert!(start.elapsed().as_secs() < 5, "a bomb of {} bytes was felt", text.len());
+    }
+}
+
+#[test]
+fn a_hostile_file_cannot_draw_on_the_terminal() {
+    for text in
+        ["\u{1b}[2J: 1\n", "\"\\x1b[2J\": 1\n", "process: {limits: {memory: \"\\x1b]0;x\\x07\"}}\n", "a\u{202e}b: 1\n"]
+    {
+        let shown = parse("evil\u{1b}.yaml", text).expect_err("no key of ours").to_string();
+        let drawn = shown.chars().find(|c| (c.is_control() && *c != '\n') || *c == '\u{202e}');
+        assert_eq!(drawn, None, "{shown:?}");
+    }
+}
+
+#[test]
+fn what_the_sandbox_makes_itself_cannot_be_named_by_a_rule() {
+    for path in
+        ["/proc", "/proc/sys/kernel", "/dev", "/dev/kvm", "/mem/episodic", "/policy", "/run/agentos/kernel.sock", "/"]
+    {
+        assert!(parse("p", &format!("filesystem: [{{path: {path}, access: read}}]")).is_err(), "{path} was taken");
+    }
+    assert!(parse("p", "filesystem: [{path: /sys, access: write}]").is_err());
+    assert!(parse("p", "filesystem: [{path: /dev/shm, access: write, tmpfs: 1MiB}]").is_ok(), "the one exception");
+    assert!(parse("p", "filesystem: [{path: /processes, access: read}]").is_ok(), "a name that only begins alike");
+}

@@ -1,0 +1,154 @@
+//! How policies extend each other.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use policies::{
+    Access, Effective, Loader, ProfileName, ResolveError, SourceText, parse, render, resolve, resolve_profile,
+};
+
+/// Profiles in memory.
+struct Profiles(BTreeMap<&'static str, &'static str>);
+
+impl Profiles {
+    fn of(profiles: &[(&'static str, &'static str)]) -> Self {
+        Self(profiles.iter().copied().collect())
+    }
+
+    fn resolve(&self, name: &str) -> Result<Effective, ResolveError> {
+        resolve_profile(&name.parse().expect("a legal name"), self)
+    }
+}
+
+impl Loader for Profiles {
+    fn load(&self, name: &ProfileName) -> Result<Option<SourceText>, Box<dyn Error + Send + Sync>> {
+        let found = self.0.get(name.as_str());
+        Ok(found.map(|text| SourceText { origin: format!("{name}.yaml"), text: (*text).to_owned() }))
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.keys().map(|name| (*name).to_owned()).collect()
+    }
+}
+
+const ROOT: &str = "process: {exec: [/usr], env: [LANG, A=1], limits: {memory: 1GiB, pids: 10, files: 20}}
+filesystem: [{path: /usr, access: read}, {path: /srv, access: write}]";
+
+#[test]
+fn lists_append_and_the_child_decides_about_the_same_path_variable_and_limit() {
+    let profiles = Profiles::of(&[
+        ("root", ROOT),
+        (
+            "child",
+            "extends: [root]
+process: {exec: [/opt], env: [A=2], limits: {pids: 5}}
+filesystem: [{path: /opt, access: read}, {path: /srv, access: read}]",
+        ),
+    ]);
+    let policy = profiles.resolve("child").expect("valid");
+    let exec: Vec<String> = policy.exec.iter().map(|rule| rule.value.to_string()).collect();
+    assert_eq!(exec, ["/usr", "/opt"]);
+    let env: Vec<String> = policy.env.iter().map(|rule| format!("{} {}", rule.name, rule.origin)).collect();
+    assert_eq!(env, ["LANG root.yaml:1", "A child.yaml:2"]);
+    let srv = policy.filesystem.iter().find(|rule| rule.path.to_string() == "/srv").expect("kept once");
+    assert_eq!((srv.access, srv.origin.to_string()), (Access::Read, "child.yaml:3".to_owned()));
+    assert_eq!((policy.limits.pids.value, policy.limits.files.value), (5, 20));
+    assert_eq!(policy.filesystem.len(), 3);
+}
+
+#[test]
+fn a_profile_that_is_reached_twice_counts_once_where_it_was_first_reached() {
+    let profiles = Profiles::of(&[
+        ("root", ROOT),
+        ("left", "extends: [root]\nprocess: {limits: {pids: 7}}"),
+        ("right", "extends: [root]"),
+        ("both", "extends: [left, right]"),
+    ]);
+    let policy = profiles.resolve("both").expect("valid");
+    let sources: Vec<&str> = policy.sources.iter().map(|source| &*source.origin).collect();
+    assert_eq!(sources, ["root.yaml", "left.yaml", "right.yaml", "both.yaml"]);
+    assert_eq!(policy.limits.pids.value, 7, "`right` must not bring back what `left` overrode");
+}
+
+#[test]
+fn circles_are_refused_with_their_way() {
+    let profiles =
+        Profiles::of(&[("a", "extends: [b]"), ("b", "extends: [c]"), ("c", "extends: [a]"), ("d", "extends: [d]")]);
+    let message = profiles.resolve("a").expect_err("a circle").to_string();
+    assert!(message.starts_with("c.yaml:1:11: `extends` goes in a circle: a → b → c → a"), "{message}");
+    let message = profiles.resolve("d").expect_err("a circle").to_string();
+    assert!(message.contains("d → d"), "{message}");
+}
+
+#[test]
+fn a_loader_that_fails_stops_the_resolution() {
+    struct Broken;
+    impl Loader for Broken {
+        fn load(&self, _: &ProfileName) -> Result<Option<SourceText>, Box<dyn Error + Send + Sync>> {
+            Err("permission denied".into())
+        }
+        fn names(&self) -> Vec<String> {
+            Vec::new()
+        }
+    }
+    let document = parse("p", "extends: [base]").expect("well-formed");
+    let error = resolve(&document, &Broken).expect_err("nothing can be loaded");
+    assert_eq!(error.to_string(), "cannot read the profile `base`");
+    assert_eq!(error.source().map(ToString::to_string), Some("permission denied".to_owned()));
+}
+
+#[test]
+fn the_digest_follows_the_texts_and_nothing_else() {
+    let digest =
+        |root, child| Profiles::of(&[("root", root), ("child", child)]).resolve("child").expect("valid").digest;
+    let child = "extends: [root]";
+    assert_eq!(digest(ROOT, child), digest(ROOT, child));
+    assert_ne!(digest(ROOT, child), digest(ROOT, "extends: [root] "));
+    let longer = "process: {limits: {memory: 1GiB, pids: 10, files: 20}} # x";
+    let shorter = "process: {limits: {memory: 1GiB, pids: 10, files: 20}} # ";
+    assert_ne!(digest(longer, child), digest(shorter, "extends: [root]"), "a comment is part of the text");
+    assert_eq!(digest(ROOT, child).to_string().len(), 64);
+}
+
+#[test]
+fn what_nothing_enforces_yet_is_listed_with_its_place() {
+    let text = include_str!("data/security.yaml");
+    let document = parse("security.yaml", text).expect("the agent-side file is valid as it stands");
+    let error = resolve(&document, &Profiles::of(&[])).expect_err("alone it has no limits");
+    assert!(matches!(error, ResolveError::MissingLimit { limit: "memory", .. }));
+
+    let with_limits = format!(
+        "{text}\nextends: [root]\nnetwork: [{{host: \"*.example.org\", ports: [443], methods: [GET]}}]
+memory: {{working: 64MiB, episodic: 1GiB}}\non_violation: {{default: deny, tripwires: SIGKILL}}\n"
+    );
+    let document = parse("security.yaml", &with_limits).expect("valid");
+    let policy = resolve(&document, &Profiles::of(&[("root", ROOT)])).expect("valid");
+    let keys: Vec<&str> =
+        policy.not_enforced.iter().map(|key| key.split_once(' ').map_or(&**key, |(key, _)| key)).collect();
+    assert_eq!(keys, ["`kernel`", "`signals`", "`policies`", "`network`", "`memory`", "`on_violation`"]);
+    assert_eq!(policy.not_enforced[0], "`kernel` (security.yaml:2)");
+    assert!(render(&policy).contains("# NOT ENFORCED by this version: `network`"));
+}
+
+#[test]
+fn the_rendered_policy_is_a_policy_that_means_the_same() {
+    let names = policies::shipped_names();
+    for name in names {
+        let policy = resolve_profile(&name.parse().expect("legal"), &policies::Shipped).expect(name);
+        let document = parse("rendered", &render(&policy)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let again = resolve(&document, &policies::Shipped).expect(name);
+        let rules = |policy: &Effective| {
+            let filesystem = policy.filesystem.iter();
+            let env = policy.env.iter().map(|rule| (rule.name.clone(), rule.value.clone()));
+            (
+                filesystem
+                    .map(|rule| (rule.path.clone(), rule.access, rule.optional, rule.tmpfs, rule.exec))
+                    .collect::<Vec<_>>(),
+                policy.exec.iter().map(|rule| rule.value.clone()).collect::<Vec<_>>(),
+                env.collect::<Vec<_>>(),
+                policy.limits.to_string(),
+            )
+        };
+        assert_eq!(rules(&policy), rules(&again), "{name}");
+    }
+}
