@@ -1,0 +1,159 @@
+//! Why a command failed: the sentence, and the exit code.
+
+use crate::show;
+use protocol::error::ControlError;
+use protocol::exit_code;
+use protocol::wire::FrameError;
+use std::error::Error as _;
+use std::io;
+use std::path::PathBuf;
+
+/// A command's failure. Its text names the object and the remedy; the cause is in `source()`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// ENOENT or ENOTDIR on connecting.
+    #[error("agentosd is not running (no socket at {}); start it: systemctl start agentosd", .0.display())]
+    NoSocket(PathBuf),
+    /// ECONNREFUSED on connecting.
+    #[error("agentosd is not running (nobody answers at {}); start it: systemctl start agentosd", .0.display())]
+    NobodyAnswers(PathBuf),
+    /// EACCES or EPERM on connecting.
+    #[error(
+        "agentosd at {} may be reached by root and the group agentos only; join the group: usermod -aG agentos USER, then log in again",
+        .0.display()
+    )]
+    NotInGroup(PathBuf),
+    /// Any other error on connecting.
+    #[error("cannot connect to agentosd at {}", path.display())]
+    Connect { path: PathBuf, source: io::Error },
+    /// The connection ended, or broke, where a reply was due.
+    #[error("the connection to agentosd was lost while {waiting_for}")]
+    Lost { waiting_for: String, source: Option<io::Error> },
+    /// agentosd refused, and says why.
+    #[error(transparent)]
+    Refused(#[from] ControlError),
+    /// An error outside our interface, such as `org.varlink.service.MethodNotFound`.
+    #[error(
+        "agentosd answered {error} {parameters}; agentctl and agentosd may be of different versions (agentctl version)"
+    )]
+    Varlink { error: String, parameters: String },
+    /// agentosd sent what is no reply of the method.
+    #[error(
+        "agentosd sent a reply to {method} that cannot be understood; agentctl and agentosd may be of different versions (agentctl version)"
+    )]
+    Reply { method: &'static str, source: FrameError },
+    /// The request does not fit a message.
+    #[error("the request is longer than 1 MiB: shorten the command, the policy or the environment (env -i agentctl …)")]
+    TooLong,
+    /// The request cannot be written as a message.
+    #[error("the request cannot be written as a message")]
+    Encode(#[source] FrameError),
+    /// The command line is understood, but its values do not fit this place.
+    #[error("{0}")]
+    Usage(String),
+    /// A policy could not be read or resolved.
+    #[error("{0}")]
+    Policy(String),
+    /// A system call of ours.
+    #[error("cannot {attempt}")]
+    Os { attempt: &'static str, source: io::Error },
+    /// Standard output or standard error could not be written.
+    #[error("cannot write the output")]
+    Output(#[source] io::Error),
+    /// `wait --timeout` ran out.
+    #[error("{0}")]
+    TimedOut(String),
+    /// A signal ended us before or after the agent's life; nothing to say.
+    #[error("ended by signal {0}")]
+    Signal(u8),
+}
+
+impl Failure {
+    /// Sorts an error of connecting to `path`.
+    pub(crate) fn connecting(path: PathBuf, error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::NoSocket(path),
+            io::ErrorKind::ConnectionRefused => Self::NobodyAnswers(path),
+            io::ErrorKind::PermissionDenied => Self::NotInGroup(path),
+            _ => Self::Connect { path, source: error },
+        }
+    }
+
+    /// Names what a system call was for.
+    pub(crate) fn os<E: Into<io::Error>>(attempt: &'static str) -> impl FnOnce(E) -> Self {
+        move |error| Self::Os { attempt, source: error.into() }
+    }
+
+    /// The exit code of `agentctl`.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoSocket(_) | Self::NobodyAnswers(_) | Self::NotInGroup(_) => exit_code::NO_DAEMON,
+            Self::Connect { .. } | Self::Lost { .. } => exit_code::NO_DAEMON,
+            Self::Refused(error) => error.exit_code(),
+            Self::Usage(_) => exit_code::USAGE,
+            Self::Policy(_) => exit_code::BAD_POLICY,
+            Self::TimedOut(_) => exit_code::TIMED_OUT,
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit_code::SIGNAL_BASE + SIGPIPE,
+            Self::Signal(number) => exit_code::SIGNAL_BASE + number,
+            _ => exit_code::FAILED,
+        }
+    }
+
+    /// Prints the failure to standard error, unless a Unix filter would be silent about it.
+    pub(crate) fn report(&self) {
+        match self {
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Self::Signal(_) => {}
+            _ => show::notice(&self.sentence()),
+        }
+    }
+
+    /// The failure with its causes, on one line where it is ours.
+    pub(crate) fn sentence(&self) -> String {
+        let mut sentence = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            sentence.push_str(": ");
+            sentence.push_str(&error.to_string());
+            cause = error.source();
+        }
+        sentence
+    }
+}
+
+/// The number of SIGPIPE, by which a filter dies whose reader has gone.
+const SIGPIPE: u8 = 13;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_daemon_is_told_apart_and_always_69() {
+        let of = |kind| Failure::connecting("/run/x.sock".into(), io::Error::from(kind));
+        let cases = [
+            (
+                io::ErrorKind::NotFound,
+                "agentosd is not running (no socket at /run/x.sock); start it: systemctl start agentosd",
+            ),
+            (
+                io::ErrorKind::ConnectionRefused,
+                "agentosd is not running (nobody answers at /run/x.sock); start it: systemctl start agentosd",
+            ),
+            (
+                io::ErrorKind::PermissionDenied,
+                "agentosd at /run/x.sock may be reached by root and the group agentos only; join the group: usermod -aG agentos USER, then log in again",
+            ),
+        ];
+        for (kind, sentence) in cases {
+            assert_eq!(of(kind).sentence(), sentence);
+            assert_eq!(of(kind).exit_code(), 69);
+        }
+    }
+
+    #[test]
+    fn a_reader_that_went_away_ends_us_as_a_filter() {
+        assert_eq!(Failure::Output(io::Error::from(io::ErrorKind::BrokenPipe)).exit_code(), 141);
+        assert_eq!(Failure::Output(io::Error::from(io::ErrorKind::StorageFull)).exit_code(), 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! `events`: a line an event.
+
+use super::{command_line, how_it_ended, time};
+use protocol::event::{Event, What};
+use protocol::text::escape;
+
+/// `TIME  AGENT  what happened  (by uid U, pid P)`.
+pub(crate) fn line(event: &Event) -> String {
+    let what = match &event.what {
+        What::Started { policy } => format!("started under policy {}", escape(policy)),
+        What::Signal { signal, outcome } => match signal.reserved() {
+            Some(name) => format!("{name}: {}", escape(outcome)),
+            None => format!("{signal}: {}", escape(outcome)),
+        },
+        What::Exec { command } => format!("exec {}", command_line(command)),
+        What::ExecExited { exit } => format!("exec ended: {}", how_it_ended(exit)),
+        What::Exited { exit } => format!("ended: {}", how_it_ended(exit)),
+        What::Removed => "removed".to_owned(),
+    };
+    let by = event.by.map_or_else(String::new, |caller| format!("  (by uid {}, pid {})", caller.uid, caller.pid));
+    format!("{}  {}  {what}{by}", time::utc(event.time_us), event.agent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::event::Caller;
+    use protocol::ids::{AgentId, AgentName, TimeUs};
+    use protocol::signal::Signal;
+
+    #[test]
+    fn a_signal_says_what_came_of_it_and_who_sent_it() {
+        let event = Event {
+            seq: 1,
+            time_us: TimeUs(0),
+            agent: AgentName::parse("a").expect("a name"),
+            id: AgentId(1),
+            by: Some(Caller { uid: 0, pid: 9 }),
+            what: What::Signal { signal: Signal::STOP, outcome: "stopped 12 processes".into() },
+        };
+        assert_eq!(line(&event), "1970-01-01T00:00:00.000Z  a  SIGSTOP: stopped 12 processes  (by uid 0, pid 9)");
+    }
+}
