@@ -93,7 +93,10 @@ impl Cli {
         let what = format!("the agent {} to finish", run.name);
         let status = interrupt::wait_for(&what, PATIENCE, || child.0.try_wait().context("failed to wait for agentctl"));
         let said = || fs::read_to_string(&output).unwrap_or_default();
-        let status = status.with_context(|| format!("it said:\n{}", said().trim()))?;
+        let status = match status {
+            Err(error) if !interrupt::asked_for() => return Err(error.context(format!("it said:\n{}", said().trim()))),
+            other => other?,
+        };
         ensure!(status.success(), "the agent {} failed ({status}); it said:\n{}", run.name, said().trim());
         journal::attempts(&self.journal(run))
     }

@@ -94,8 +94,9 @@ pub(crate) fn signals(story: &mut Story, daemon: &Daemon, cli: &Cli) -> Result<(
     daemon.ask(&["stop", "demo"])?;
     let (at_stop, family) = (workspace.size(TICKS), processes::of_uid(inspected.uid)?);
     pause(Duration::from_secs(1))?;
-    let moving: Vec<_> = processes::of_uid(inspected.uid)?.into_iter().filter(|process| process.state != 'T').collect();
-    let expectation = format!("agentctl stop demo: all {} processes in state T, no byte written in 1 s", family.len());
+    let moving: Vec<_> =
+        processes::of_uid(inspected.uid)?.into_iter().filter(|process| !process.is_stopped()).collect();
+    let expectation = format!("agentctl stop demo: all {} processes stopped, no byte written in 1 s", family.len());
     let written = workspace.size(TICKS) - at_stop;
     story.check(
         &expectation,

@@ -24,11 +24,16 @@ pub(crate) fn listen() -> Result<()> {
     Ok(())
 }
 
+/// Whether a signal asked for the end.
+pub(crate) fn asked_for() -> bool {
+    INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed))
+}
+
 /// Waits until `ready` gives something, for at most `limit`; `what` is awaited, for the message.
 pub(crate) fn wait_for<T>(what: &str, limit: Duration, mut ready: impl FnMut() -> Result<Option<T>>) -> Result<T> {
     wait_undisturbed(what, limit, || {
         let value = ready()?;
-        if value.is_none() && INTERRUPTED.get().is_some_and(|flag| flag.load(Ordering::Relaxed)) {
+        if value.is_none() && asked_for() {
             bail!("interrupted while waiting for {what}");
         }
         Ok(value)

@@ -4,6 +4,9 @@ use std::{fs, os::unix::ffi::OsStrExt, path::Path};
 
 use anyhow::{Context, Result};
 
+/// SIGSTOP in the sets of /proc/PID/status: signal N is bit N - 1.
+const SIGSTOP_BIT: u64 = 1 << 18;
+
 /// One process.
 #[derive(Debug)]
 pub(crate) struct Process {
@@ -14,7 +17,16 @@ pub(crate) struct Process {
     /// R, S, D, T, Z, …
     pub(crate) state: char,
     uid: Option<u32>,
+    stop_pending: bool,
     command: Vec<u8>,
+}
+
+impl Process {
+    /// Whether it stands still until SIGCONT. A process in vfork(2) waits for its child uninterruptibly (`kernel_clone`
+    /// in the kernel): if the child is stopped before it could exec, the parent keeps state D with its SIGSTOP pending.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state == 'T' || (self.state == 'D' && self.stop_pending)
+    }
 }
 
 /// Every living process whose real uid is `uid`; a zombie has ended, whoever has yet to notice.
@@ -40,8 +52,17 @@ fn all() -> Result<Vec<Process>> {
             line.and_then(|line| line.split_whitespace().next()).unwrap_or_default()
         };
         let state = field("State").chars().next().unwrap_or('?');
+        let pending = |name| u64::from_str_radix(field(name), 16).is_ok_and(|set| set & SIGSTOP_BIT != 0);
+        let stop_pending = pending("SigPnd") || pending("ShdPnd");
         let command = fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        found.push(Process { pid, name: field("Name").to_owned(), state, uid: field("Uid").parse().ok(), command });
+        found.push(Process {
+            pid,
+            name: field("Name").to_owned(),
+            state,
+            uid: field("Uid").parse().ok(),
+            stop_pending,
+            command,
+        });
     }
     Ok(found)
 }

@@ -80,9 +80,10 @@ fn step_index(result: &ToolResult) -> Option<usize> {
 }
 
 /// CLIs report exit statuses in different words or not at all, so the command tells its own. A subshell, so that an
-/// `exit` in the command does not skip the report.
+/// `exit` in the command does not skip the report; one pipe for both outputs, because OpenCode sometimes ends before it
+/// has read the second.
 fn with_status(command: &str) -> String {
-    format!("(\n{command}\n)\nstatus=$?; printf '\\n[exit status %s]\\n' \"$status\"; (exit \"$status\")")
+    format!("(\n{command}\n) 2>&1\nstatus=$?; printf '\\n[exit status %s]\\n' \"$status\"; (exit \"$status\")")
 }
 
 /// Takes the status that [`with_status`] printed out of what the CLI gave back; none if the shell did not get so far.
@@ -105,7 +106,7 @@ mod tests {
 
     #[test]
     fn a_command_tells_its_own_status_and_keeps_it() {
-        let shell = Command::new("sh").args(["-c", &with_status("echo hello; exit 7")]).output().expect("sh runs");
+        let shell = Command::new("sh").args(["-c", &with_status("echo hello >&2; exit 7")]).output().expect("sh runs");
         assert_eq!(shell.status.code(), Some(7));
         let (output, exit) = split_status(&String::from_utf8_lossy(&shell.stdout));
         assert_eq!((output.as_str(), exit), ("hello", Some(7)));

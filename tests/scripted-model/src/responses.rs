@@ -27,7 +27,10 @@ fn result(item: &Value) -> Option<ToolResult> {
         return None;
     }
     let call_id = item["call_id"].as_str().or_else(|| item["id"].as_str())?.to_owned();
-    Some(ToolResult { call_id, output: text_of(&item["output"]) })
+    let output = text_of(&item["output"]);
+    // Codex puts a head of its own (chunk, time, status) before what the command printed.
+    let output = output.split_once("\nOutput:\n").map_or(output.as_str(), |(_, printed)| printed).to_owned();
+    Some(ToolResult { call_id, output })
 }
 
 /// The reply's body: a response object, or the stream of events that builds it.
