@@ -4,9 +4,8 @@
 //! become the same path are settled as in a merge: the later one stands. A workspace that would swallow or reopen what
 //! another rule names is refused, because then the operator's directory, not the policy, would decide.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use crate::check::reserved_beneath;
 use crate::digest::Digest;
 use crate::effective::{Effective, FsRule, Limits};
 use crate::env::{EnvName, EnvValue};
@@ -15,7 +14,8 @@ use crate::names::Hostname;
 use crate::origin::Origin;
 use crate::schema::Access;
 use crate::size::Size;
-use crate::template::{Template, Variable, Variables};
+use crate::template::{Variable, Variables};
+use crate::values::Values;
 
 /// A policy with one agent's paths in it: plain data from which a launch is planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -214,70 +214,6 @@ impl Bound {
         // Parents come first, so the last match is the longest.
         self.filesystem.iter().rev().find(|rule| path.starts_with(&rule.path))
     }
-}
-
-/// The variables' values as text.
-struct Values {
-    workspace: Option<String>,
-    home: String,
-    name: String,
-}
-
-impl Values {
-    fn of(variables: &Variables) -> Result<Self, BindError> {
-        let name = &variables.name;
-        if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-            let reason = "is not one component of a path";
-            return Err(BindError::Variable { variable: "name", value: name.clone(), reason });
-        }
-        Ok(Self {
-            workspace: variables.workspace.as_deref().map(|path| checked("workspace", path)).transpose()?,
-            home: checked("home directory", &variables.home)?,
-            name: name.clone(),
-        })
-    }
-
-    /// The text with the variables' values, or `None` if it names a workspace and there is none.
-    fn expand(&self, template: &Template) -> Option<String> {
-        template
-            .expand(|variable| match variable {
-                Variable::Workspace => self.workspace.clone().ok_or(()),
-                Variable::Home => Ok(self.home.clone()),
-                Variable::Name => Ok(self.name.clone()),
-            })
-            .ok()
-    }
-
-    fn path(&self, template: &Template) -> Option<PathBuf> {
-        self.expand(template).map(PathBuf::from)
-    }
-}
-
-/// An agent's directory as canonical text.
-fn checked(variable: &'static str, path: &Path) -> Result<String, BindError> {
-    let refuse = |reason| Err(BindError::Variable { variable, value: path.display().to_string(), reason });
-    let mut components = path.components();
-    if components.next() != Some(Component::RootDir) {
-        return refuse("is not an absolute path");
-    }
-    let mut text = String::new();
-    for component in components {
-        let Component::Normal(part) = component else {
-            return refuse("contains `..`; write the path that it leads to");
-        };
-        let Some(part) = part.to_str().filter(|part| !part.contains('\0')) else {
-            return refuse("is not UTF-8 text, which a policy needs to name paths in it");
-        };
-        text.push('/');
-        text.push_str(part);
-    }
-    if text.is_empty() {
-        return refuse("is the whole file system; choose a directory");
-    }
-    if reserved_beneath(&text).is_some() {
-        return refuse("is a directory that the sandbox builds itself; choose another");
-    }
-    Ok(text)
 }
 
 fn check_workspace(rules: &[(&FsRule, PathBuf)], workspace: Option<&str>) -> Result<(), BindError> {

@@ -31,6 +31,7 @@ mod size;
 mod suggest;
 mod template;
 mod time_span;
+mod values;
 
 pub use bind::{BindError, Bound, BoundEnv, BoundFs, Content};
 pub use cores::Cores;

@@ -155,7 +155,7 @@ fn one_of(known: &[&'static str]) -> Option<String> {
 }
 
 /// A control or direction character would let a hostile file draw on the operator's terminal.
-fn unprintable(c: char) -> bool {
+pub(crate) fn unprintable(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

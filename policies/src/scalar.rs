@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use serde::de::{self, Deserializer, Visitor};
 
+use crate::parse_error::unprintable;
+
 /// Why one word was refused. The text is a fragment that names the word and the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -57,13 +59,13 @@ macro_rules! deserialize_as_word {
 }
 pub(crate) use deserialize_as_word;
 
-/// Text that stays text but may not be empty or contain control characters (host names, globs, versions).
+/// Text that stays text but may not be empty or show itself as something else (paths, patterns).
 pub(crate) fn plain_text(what: &str, text: &str) -> Result<String, ScalarError> {
     if text.is_empty() {
         return Err(ScalarError::new(format!("{what} is empty")));
     }
-    match text.chars().find(|c| c.is_control()) {
-        Some(c) => Err(ScalarError::new(format!("{what} contains the control character {:?}", c))),
+    match text.chars().find(|c| unprintable(*c)) {
+        Some(c) => Err(ScalarError::new(format!("{what} contains the unprintable character {}", c.escape_unicode()))),
         None => Ok(text.to_owned()),
     }
 }

@@ -217,6 +217,7 @@ mod tests {
             "$HOME/x",
             "/data/**",
             "/a\0b",
+            "/a\u{202e}b",
             "/a\nb",
             "${workspace}x",
             "/x/${workspace}",

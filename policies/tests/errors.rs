@@ -178,3 +178,32 @@ fn what_the_sandbox_makes_itself_cannot_be_named_by_a_rule() {
     assert!(parse("p", "filesystem: [{path: /dev/shm, access: write, tmpfs: 1MiB}]").is_ok(), "the one exception");
     assert!(parse("p", "filesystem: [{path: /processes, access: read}]").is_ok(), "a name that only begins alike");
 }
+
+#[test]
+fn a_tag_never_changes_what_a_text_means() {
+    // "L2V0Yw==" is /etc in base64; the control is the same text without a tag.
+    for path in ["!!binary L2V0Yw==", "L2V0Yw=="] {
+        let refusal = refusal(&format!("filesystem: [{{path: {path}, access: read}}]"));
+        assert!(refusal.contains("the path `L2V0Yw==` is not absolute"), "{refusal}");
+    }
+}
+
+#[test]
+fn every_example_of_the_language_in_its_description_is_valid() {
+    let description = include_str!("../../docs/policy.md");
+    let examples: Vec<&str> =
+        description.split("```yaml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(!examples.is_empty());
+    for example in examples {
+        let document = parse("docs/policy.md", example).unwrap_or_else(|error| panic!("{error}"));
+        resolve(&document, &Shipped).unwrap_or_else(|error| panic!("{error}"));
+    }
+    for name in policies::shipped_names() {
+        assert!(description.contains(&format!("| `{name}` |")), "{name} is not described");
+    }
+    let shown = refusal("extends: [base]\nfilesytem: []\n");
+    assert!(
+        description.contains(&shown.replacen("p.yaml", "coder.yaml", 1)),
+        "the error that is shown is not this:\n{shown}"
+    );
+}
