@@ -12,6 +12,9 @@ const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 no such agent
 7 not permitted, 8 a required layer is missing, 69 agentosd cannot be reached, 124 timed out, 125 not started, \
 126 not executable, 127 not found, 128+N ended by signal N. `run`, `exec`, `attach` and `wait` otherwise exit as the agent did.";
 
+/// Where agentosd looks for profiles when its configuration does not say.
+const POLICIES: &str = "/etc/agentos/policies";
+
 /// Run, watch, stop and kill confined agents.
 #[derive(Debug, Parser)]
 #[command(name = "agentctl", version, after_help = AFTER_HELP, max_term_width = 110)]
@@ -60,6 +63,9 @@ pub(crate) enum Command {
     Denials(Denials),
     /// Show what this host offers, layer by layer
     Doctor(Json),
+    /// Check and show policies
+    #[command(subcommand)]
+    Policy(Policy),
     /// Show the versions of agentctl and agentosd
     Version(Json),
     /// Write a shell's completion script to standard output
@@ -277,11 +283,17 @@ pub(crate) enum Policy {
     Check {
         /// The file
         file: PathBuf,
+        /// Where profiles are looked for before the shipped ones; may be given again
+        #[arg(long = "policy-dir", value_name = "DIR", default_value = POLICIES)]
+        directories: Vec<PathBuf>,
     },
     /// Print a policy with everything that it extends merged in
     Show {
-        /// A shipped profile's name, or a file: a value with a '/' or ending in .yaml or .yml
+        /// A profile's name, or a file: a value with a '/' or ending in .yaml or .yml
         policy: PolicyArgument,
+        /// Where profiles are looked for before the shipped ones; may be given again
+        #[arg(long = "policy-dir", value_name = "DIR", default_value = POLICIES)]
+        directories: Vec<PathBuf>,
     },
 }
 

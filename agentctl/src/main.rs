@@ -21,7 +21,7 @@ mod foreground;
 mod generate;
 mod launch;
 mod logs;
-// policy
+mod policy;
 mod show;
 mod signals;
 mod terminal;
@@ -62,6 +62,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Denials(denials) => denials::denials(socket, denials),
         Command::Doctor(doctor) => doctor::doctor(socket, doctor),
 
+        Command::Policy(policy) => policy::policy(policy),
         Command::Version(version) => version::version(socket, version),
         Command::Completion { shell } => generate::completion(shell),
         Command::Man { directory } => generate::man(&directory),
