@@ -25,6 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// What `tests/agents/command` prints.
 #[derive(Debug, Deserialize)]
 struct Invocation {
+    package: String,
     argv: Vec<String>,
     env: BTreeMap<String, String>,
     read: Vec<String>,
@@ -32,7 +33,6 @@ struct Invocation {
 
 /// The CLI, ready to be run.
 pub(crate) struct Cli {
-    name: String,
     invocation: Invocation,
     place: PathBuf,
 }
@@ -67,14 +67,14 @@ impl Cli {
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
         let invocation: Invocation =
             serde_json::from_slice(&output.stdout).with_context(|| format!("{} printed no JSON", command.display()))?;
-        let cli = Self { name: arguments.cli.clone(), invocation, place: place.to_owned() };
+        let cli = Self { invocation, place: place.to_owned() };
         fs::write(cli.policy_path(), cli.policy()).context("failed to write the policy")?;
         Ok(cli)
     }
 
-    /// codex, opencode or claude.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// The package and version that npm installed.
+    pub(crate) fn package(&self) -> &str {
+        &self.invocation.package
     }
 
     /// The directory of this telling.

@@ -17,7 +17,8 @@ enum Line {
 /// One attempt of the agent.
 #[derive(Debug)]
 pub(crate) struct Attempt {
-    step: usize,
+    /// Place in the script, from 0.
+    pub(crate) step: usize,
     /// What was attempted, in words.
     pub(crate) label: String,
     /// What the shell tool gave back.

@@ -79,3 +79,19 @@ pub(crate) fn list(processes: &[Process]) -> String {
     let each = processes.iter().map(|process| format!("{} {} ({})", process.pid, process.name, process.state));
     each.collect::<Vec<_>>().join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{fs, process};
+
+    #[test]
+    fn this_process_is_found_and_moves() {
+        let uid = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").expect("/proc"));
+        let me =
+            of_uid(uid).expect("/proc").into_iter().find(|process| process.pid == process::id()).expect("this one");
+        assert!(!me.is_stopped());
+        assert!(state(process::id()).is_some());
+        assert_eq!(state(u32::MAX), None);
+    }
+}

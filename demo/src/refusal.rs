@@ -66,3 +66,28 @@ pub(crate) fn stopped_by(attempt: &Attempt, refusals: &Refusals) -> String {
         None => (*reason).to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn attempt(output: &str, exit: Option<i32>) -> Attempt {
+        Attempt { step: 0, label: String::new(), output: output.to_owned(), exit }
+    }
+
+    #[test]
+    fn the_kernels_log_is_believed_before_the_errno() {
+        let mut refusals = Refusals::default();
+        refusals.collect(&json!({"denials": [{"layer": "landlock", "object": "/etc/x"}]}));
+        let denied = attempt("cat: /etc/x: Permission denied", Some(1));
+        assert_eq!(stopped_by(&denied, &refusals), "landlock: permission denied");
+        assert!(stopped_by(&denied, &Refusals::default()).starts_with("file permissions"));
+    }
+
+    #[test]
+    fn a_failure_without_a_known_reason_is_not_explained_away() {
+        assert_eq!(stopped_by(&attempt("oops", Some(2)), &Refusals::default()), "unclear (exit status 2)");
+        assert_eq!(stopped_by(&attempt("", None), &Refusals::default()), "the command never came back");
+    }
+}

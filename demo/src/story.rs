@@ -37,10 +37,8 @@ impl Story {
     /// Who plays.
     pub(crate) fn title(&self, cli: &Cli, ready_line: &str) {
         println!("\n{}", self.bold("A real coding agent: confined, run, stopped, killed"));
-        println!(
-            "  agent   {} as npm ships it; a scripted model inside the sandbox plays a compromised one",
-            cli.name()
-        );
+        println!("  agent   {}, unmodified, from the npm registry", cli.package());
+        println!("  model   a script inside the sandbox; it plays a model that turns hostile");
         println!("  policy  coding-agent, and leave to run the agent's own program");
         println!("  daemon  {ready_line}");
     }
