@@ -79,7 +79,8 @@ pub(crate) fn kill(socket: &Path, options: &cli::Kill) -> Result<u8, Failure> {
     } else {
         options.names.clone()
     };
-    signal_each(&mut client, &names, options.signal, options.grace)
+    let signal = if options.nine { Signal::KILL } else { options.signal };
+    signal_each(&mut client, &names, signal, options.grace)
 }
 
 /// `agentctl stop`.

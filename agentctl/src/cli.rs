@@ -216,6 +216,9 @@ pub(crate) struct Kill {
     /// The signal, by name or number; KILL and STOP reach every process of the agent
     #[arg(short, long, default_value = "TERM", value_parser = Signal::parse)]
     pub(crate) signal: Signal,
+    /// The same as --signal KILL
+    #[arg(short = '9', conflicts_with_all = ["signal", "grace"])]
+    pub(crate) nine: bool,
     /// With TERM: send KILL after this time, and return when the agent has ended
     #[arg(short, long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) grace: Option<Duration>,
@@ -325,5 +328,7 @@ mod tests {
         assert!(Cli::try_parse_from(["agentctl", "kill"]).is_err());
         assert!(Cli::try_parse_from(["agentctl", "kill", "--all", "a"]).is_err());
         assert!(Cli::try_parse_from(["agentctl", "kill", "-s", "9", "a", "b"]).is_ok());
+        assert!(Cli::try_parse_from(["agentctl", "kill", "-9", "a"]).is_ok());
+        assert!(Cli::try_parse_from(["agentctl", "kill", "-9", "-s", "TERM", "a"]).is_err());
     }
 }

@@ -39,20 +39,37 @@ fn without_daemon(unreachable: Failure) -> Result<Vec<Check>, Failure> {
     };
     show::notice(&format!("{}; asking {} --check-host instead", unreachable.sentence(), program.display()));
     let output = Command::new(&program)
-        .arg("--check-host")
+        .args(["--check-host", "--json"])
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .map_err(Failure::os("run agentosd --check-host"))?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let checks: Result<Vec<Check>, _> = text.lines().map(serde_json::from_str).collect();
-    match checks {
+    match read_checks(&output.stdout) {
         Ok(checks) if !checks.is_empty() => Ok(checks),
         _ => {
             show::notice(&format!("{} --check-host did not answer with checks; run it as root", program.display()));
             Err(unreachable)
         }
     }
+}
+
+/// The checks as the program prints them: a line each, or one list.
+fn read_checks(output: &[u8]) -> Result<Vec<Check>, serde_json::Error> {
+    let mut checks = Vec::new();
+    for part in serde_json::Deserializer::from_slice(output).into_iter::<Printed>() {
+        match part? {
+            Printed::One(check) => checks.push(check),
+            Printed::List(list) => checks.extend(list),
+        }
+    }
+    Ok(checks)
+}
+
+#[derive(serde::Deserialize)]
+#[serde(untagged)]
+enum Printed {
+    One(Check),
+    List(Vec<Check>),
 }
 
 fn find_daemon() -> Option<PathBuf> {
@@ -63,4 +80,18 @@ fn find_daemon() -> Option<PathBuf> {
         .filter(|directory| directory.is_absolute())
         .map(|directory| directory.join(DAEMON))
         .find(|p| p.is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checks_are_read_by_line_and_by_list() {
+        let one = r#"{"layer":"a","required_by":"b","found":"c","status":"ok","consequence":""}"#;
+        for printed in [format!("{one}\n{one}\n"), format!("[{one},\n{one}]\n")] {
+            assert_eq!(read_checks(printed.as_bytes()).expect("checks").len(), 2, "{printed}");
+        }
+        assert!(read_checks(b"agentosd must be root\n").is_err());
+    }
 }

@@ -156,4 +156,25 @@ mod tests {
         assert_eq!(Failure::Output(io::Error::from(io::ErrorKind::BrokenPipe)).exit_code(), 141);
         assert_eq!(Failure::Output(io::Error::from(io::ErrorKind::StorageFull)).exit_code(), 1);
     }
+
+    #[test]
+    fn the_documented_exit_codes_are_those_of_the_protocol() {
+        let source = include_str!("../../protocol/src/exit_code.rs");
+        let defined: Vec<(&str, &str)> = source
+            .lines()
+            .filter_map(|line| line.strip_prefix("pub const ")?.strip_suffix(';')?.split_once(": u8 = "))
+            .collect();
+        let table = include_str!("../../docs/exit-codes.md");
+        let mut documented: Vec<(&str, &str)> = table
+            .lines()
+            .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "))
+            .filter_map(|(code, rest)| Some((rest.split_once(" | ")?.0, code.trim_end_matches("+N"))))
+            .filter(|(_, code)| code.starts_with(|c: char| c.is_ascii_digit()))
+            .collect();
+        assert!(defined.len() > 10, "the constants were found");
+        documented.sort_unstable();
+        let mut defined = defined;
+        defined.sort_unstable();
+        assert_eq!(documented, defined);
+    }
 }
