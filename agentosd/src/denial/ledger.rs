@@ -1,0 +1,188 @@
+//! Whose refusal it was, and how many there were.
+//!
+//! An agent is known by its host uid, which no other agent has and which it cannot leave, and by the Landlock domain
+//! that its PID 1 made. Refusals of anybody else are dropped here. Nothing in this module grows with what an agent does.
+
+use super::event::{By, Event, Refusal};
+use super::words::{Source, denial};
+use super::{Progress, Registration, system_call};
+use protocol::denial::{Completeness, Denial};
+use std::collections::{HashMap, VecDeque};
+use tokio::sync::mpsc::error::TrySendError;
+
+/// Denials that reach an agent's list; later ones are only counted.
+pub const LIST_LENGTH: u64 = 10_000;
+/// Bytes of text in an agent's list; a path may be 4096 bytes long, and thousands of such would fill the disk.
+pub const LIST_BYTES: usize = 4 << 20;
+/// Domains of processes that are not registered (yet).
+const STRANGERS: usize = 1024;
+
+/// One registered agent.
+struct Agent {
+    registration: Registration,
+    progress: Progress,
+    bytes: usize,
+    /// The kernel's count at the domain's end.
+    counted: Option<u64>,
+    /// [`Ledger::losses`] when it was registered.
+    losses: u64,
+}
+
+/// All registered agents.
+#[derive(Default)]
+pub(super) struct Ledger {
+    agents: HashMap<u32, Agent>,
+    by_domain: HashMap<u64, u32>,
+    by_init: HashMap<i32, u32>,
+    strangers: VecDeque<(u64, i32)>,
+    /// Counts occasions on which records were lost, whosever they were.
+    losses: u64,
+}
+
+impl Ledger {
+    pub(super) fn register(&mut self, registration: Registration) {
+        let (uid, init, progress) = (registration.uid, registration.init_pid, registration.resume);
+        self.forget(uid);
+        let agent = Agent { registration, progress, bytes: 0, counted: None, losses: self.losses };
+        self.agents.insert(uid, agent);
+        self.by_init.insert(init, uid);
+        let made = self.strangers.iter().rev().find(|(_, pid)| *pid == init).map(|(domain, _)| *domain);
+        if let Some(domain) = progress.domain.or(made) {
+            self.own(uid, domain);
+        }
+    }
+
+    /// Drops the agent.
+    pub(super) fn forget(&mut self, uid: u32) {
+        let Some(agent) = self.agents.remove(&uid) else { return };
+        self.by_init.remove(&agent.registration.init_pid);
+        if let Some(domain) = agent.progress.domain {
+            self.by_domain.remove(&domain);
+        }
+    }
+
+    fn own(&mut self, uid: u32, domain: u64) {
+        if let Some(agent) = self.agents.get_mut(&uid) {
+            agent.progress.domain = Some(domain);
+            self.by_domain.insert(domain, uid);
+        }
+    }
+
+    /// Records were lost before they reached us.
+    pub(super) fn lost(&mut self) {
+        self.losses += 1;
+    }
+
+    /// Takes what the kernel said.
+    pub(super) fn take(&mut self, event: Event) {
+        match event {
+            Event::Refused(refusal) => self.refused(refusal),
+            Event::DomainAllocated { domain, pid } => match self.by_init.get(&pid) {
+                // The first is the confinement; PID 1 makes no second one.
+                Some(&uid) if self.agents.get(&uid).is_some_and(|agent| agent.progress.domain.is_none()) => {
+                    self.own(uid, domain);
+                }
+                _ => {
+                    self.strangers.truncate(STRANGERS - 1);
+                    self.strangers.push_front((domain, pid));
+                }
+            },
+            Event::DomainDeallocated { domain, denials } => {
+                let uid = self.by_domain.get(&domain);
+                if let Some(agent) = uid.and_then(|uid| self.agents.get_mut(uid)) {
+                    agent.counted = Some(denials);
+                }
+            }
+            Event::SequencePoint(_) => {}
+        }
+    }
+
+    fn refused(&mut self, refusal: Refusal) {
+        if matches!(refusal.by, By::Seccomp(code) if system_call::let_through(code)) {
+            return;
+        }
+        let Some(uid) = self.whose(&refusal) else { return };
+        let inside = self.made_inside(uid, &refusal);
+        if let Some(agent) = self.agents.get_mut(&uid) {
+            agent.list(refusal, inside);
+        }
+    }
+
+    fn whose(&self, refusal: &Refusal) -> Option<u32> {
+        if let By::Landlock(access) = &refusal.by
+            && let Some(uid) = self.by_domain.get(&access.domain)
+        {
+            return Some(*uid);
+        }
+        let process = refusal.process.as_ref()?;
+        // PID 1 inside runs under a uid that all agents share.
+        let uid = Some(process.uid).filter(|uid| self.agents.contains_key(uid));
+        uid.or_else(|| self.by_init.get(&process.pid).copied())
+    }
+
+    /// Whether a domain refused that a program inside the agent made, beneath ours.
+    fn made_inside(&self, uid: u32, refusal: &Refusal) -> bool {
+        let By::Landlock(access) = &refusal.by else { return false };
+        match self.agents.get(&uid).and_then(|agent| agent.progress.domain) {
+            Some(own) => own != access.domain,
+            // Our domain's first record was lost, or this is not ours: then the maker's record was seen.
+            None => self.strangers.iter().any(|(domain, _)| *domain == access.domain),
+        }
+    }
+
+    /// How far an agent's list is.
+    pub(super) fn progress(&self, uid: u32) -> Option<Progress> {
+        self.agents.get(&uid).map(|agent| agent.progress)
+    }
+
+    /// Whether nothing more can come for an agent whose processes are dead, given that all records up to now are in:
+    /// its domain is gone, or it never refused anything.
+    pub(super) fn settled(&self, uid: u32) -> bool {
+        self.agents.get(&uid).is_none_or(|agent| agent.counted.is_some() || agent.progress.domain.is_none())
+    }
+
+    /// Whether the list is whole. `caught_up`: a sequence point that was set after the agent's death has been read.
+    pub(super) fn completeness(&self, uid: u32, caught_up: bool) -> Option<Completeness> {
+        let agent = self.agents.get(&uid)?;
+        let listed = agent.progress.landlock;
+        Some(match (agent.progress.domain, agent.counted) {
+            (Some(_), Some(counted)) if counted == listed => Completeness::Complete { counted },
+            // The kernel counts a domain only once it refused something.
+            (None, _) if caught_up && agent.losses == self.losses => Completeness::Complete { counted: 0 },
+            (_, counted) => Completeness::Incomplete { listed, counted },
+        })
+    }
+
+    /// The agent whose domain this is has no process left: what still waits is closed by the caller.
+    pub(super) fn domain(&self, uid: u32) -> Option<u64> {
+        self.agents.get(&uid)?.progress.domain
+    }
+}
+
+impl Agent {
+    fn list(&mut self, refusal: Refusal, inside: bool) {
+        let ours = matches!(refusal.by, By::Landlock(_)) && !inside;
+        if self.progress.seq >= LIST_LENGTH || self.bytes >= LIST_BYTES {
+            self.progress.unlisted += 1;
+            return;
+        }
+        let source = if inside { Source::Inside } else { Source::Policy(&self.registration.policy) };
+        let denial = denial(refusal, self.progress.seq + 1, source);
+        let size = size(&denial);
+        match self.registration.sink.try_send(denial) {
+            Ok(()) => {
+                self.bytes += size;
+                self.progress.seq += 1;
+                self.progress.landlock += u64::from(ours);
+            }
+            Err(TrySendError::Full(_) | TrySendError::Closed(_)) => self.progress.unlisted += 1,
+        }
+    }
+}
+
+fn size(denial: &Denial) -> usize {
+    let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+    // The names of the fields in the file.
+    const FIXED: usize = 200;
+    FIXED + length(&denial.exe) + length(&denial.comm) + length(&denial.object) + denial.sentence.len()
+}

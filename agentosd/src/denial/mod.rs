@@ -1,0 +1,142 @@
+//! The kernel's own denial log: every refusal by Landlock and seccomp, at no cost to what is allowed.
+//!
+//! ```text
+//!   kernel ── audit multicast ──► netlink ──► record ──► event ──► ledger ──► each agent's sink
+//!             (the whole host's)    bytes      parsed    put       whose,     with
+//!                                                        together   counted    words
+//! ```
+//! One task ([`reader`]) owns the socket and the ledger; [`Log`] sends it orders. Settings that the host shares are
+//! changed and put back in [`settings`]. What an agent floods is bounded in `event` and `ledger`, and by the socket's
+//! buffer; what did not fit shows as [`Completeness::Incomplete`].
+
+mod event;
+mod ledger;
+mod netlink;
+mod opening;
+mod reader;
+mod record;
+mod settings;
+mod system_call;
+mod words;
+
+pub use ledger::{LIST_BYTES, LIST_LENGTH};
+pub use settings::{RestoreError, Settings};
+
+use protocol::denial::{Completeness, Denial};
+use reader::Order;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How long [`Log::finish`] waits. The kernel frees a domain one grace period after its last process was reaped.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// Why this host lists no denials, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unavailable(String);
+
+/// An agent whose denials are wanted.
+#[derive(Debug)]
+pub struct Registration {
+    /// Its own host uid.
+    pub uid: u32,
+    /// PID 1 inside, as the host numbers it; it makes the Landlock domain.
+    pub init_pid: i32,
+    /// The policy's name, for the sentences.
+    pub policy: String,
+    /// Where denials go, in order. A full or closed channel holds nobody up: what does not fit is counted.
+    pub sink: mpsc::Sender<Denial>,
+    /// [`Log::progress`] of before, when the daemon takes a running agent back.
+    pub resume: Progress,
+}
+
+/// How far an agent's list is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    /// The last [`Denial::seq`] given.
+    pub seq: u64,
+    /// Denials by the agent's own Landlock domain among them.
+    pub landlock: u64,
+    /// Denials that were counted and not listed.
+    pub unlisted: u64,
+    /// The Landlock domain, once it has refused something.
+    pub domain: Option<u64>,
+}
+
+impl Progress {
+    /// What is known while the agent runs.
+    #[must_use]
+    pub fn completeness(&self) -> Completeness {
+        Completeness::Open { listed: self.seq }
+    }
+}
+
+/// The open log. Clones speak to the same reader.
+#[derive(Clone, Debug)]
+pub struct Log {
+    orders: mpsc::Sender<Order>,
+    control: netlink::Control,
+    claim: Arc<settings::Claim>,
+}
+
+impl Log {
+    /// Switches the kernel's audit on if it is off, and starts to listen.
+    ///
+    /// # Errors
+    /// [`Unavailable`] as a sentence with the remedy; nothing is left changed then.
+    pub async fn open(settings: Settings) -> Result<Self, Unavailable> {
+        let opened = tokio::task::spawn_blocking(move || opening::open(&settings)).await;
+        let opened = opened.map_err(|error| Unavailable(format!("the denial log could not be opened: {error}")))??;
+        let (orders, queue) = mpsc::channel(64);
+        let reader = reader::Reader::new(opened.listener, opened.control.clone(), queue)
+            .map_err(|error| Unavailable(format!("the kernel's audit socket cannot be polled: {error}")))?;
+        tokio::spawn(reader.run());
+        Ok(Self { orders, control: opened.control, claim: Arc::new(opened.claim) })
+    }
+
+    /// Lists the denials of an agent from now on. Call it before the agent's PID 1 makes its Landlock domain.
+    pub async fn register(&self, registration: Registration) {
+        let (done, wait) = oneshot::channel();
+        // A reader that has ended is seen by `finish`, which then says that nothing was listed.
+        if self.orders.send(Order::Register(registration, done)).await.is_ok() {
+            wait.await.unwrap_or_default();
+        }
+    }
+
+    /// How far an agent's list is; `None` when it is not registered.
+    pub async fn progress(&self, uid: u32) -> Option<Progress> {
+        let (answer, wait) = oneshot::channel();
+        self.orders.send(Order::Progress(uid, answer)).await.ok()?;
+        wait.await.ok()?
+    }
+
+    /// Ends an agent's list, after its last process is dead: waits at most 200 milliseconds for what is still under
+    /// way. When this returns, every denial is in the sink and the sink is dropped.
+    pub async fn finish(&self, uid: u32) -> Completeness {
+        let gone = || Completeness::NotListed { why: "the reader of the kernel's denial log has ended".to_owned() };
+        let point = netlink::fresh_sequence_point();
+        let (answer, wait) = oneshot::channel();
+        if self.orders.send(Order::Finish { uid, point, answer }).await.is_err() {
+            return gone();
+        }
+        self.control.mark(point);
+        wait.await.unwrap_or_else(|_| gone())
+    }
+
+    /// Stops listening and puts the host's settings back, unless another daemon still uses them or somebody has
+    /// changed them since.
+    ///
+    /// # Errors
+    /// [`RestoreError`] names the setting that stays changed.
+    pub async fn close(self) -> Result<(), RestoreError> {
+        let (done, wait) = oneshot::channel();
+        if self.orders.send(Order::Stop(done)).await.is_ok() {
+            wait.await.unwrap_or_default();
+        }
+        let claim = self.claim;
+        let restored = tokio::task::spawn_blocking(move || claim.release()).await;
+        restored.map_err(|error| RestoreError::interrupted(&error))?
+    }
+}

@@ -1,0 +1,242 @@
+//! The host's audit settings: changed by the first daemon that needs them, put back by the last.
+//!
+//! ```text
+//!   /run/agentos-audit/                the directory's lock is held while settings are looked at and changed
+//!   /run/agentos-audit/settings.json   what was found and what was written; every user holds a shared lock on it
+//! ```
+//! A daemon that was killed leaves the file without a lock; the next one takes what was found from it, so that the
+//! first state of this boot comes back in the end. A value that somebody else has changed in between stays.
+
+use super::Unavailable;
+use super::netlink::{Session, Status};
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Seek as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+/// Records that may wait in the kernel. With the default of 64 over half of a burst is lost; with this, none of 20001.
+const BACKLOG_LIMIT: u32 = 16384;
+
+/// How to open the log.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Shared by all daemons of a host, whatever their run-time directories are.
+    pub shared_dir: PathBuf,
+    /// Bytes of the socket's receive buffer; the kernel doubles the number for its own bookkeeping.
+    pub receive_buffer: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { shared_dir: PathBuf::from("/run/agentos-audit"), receive_buffer: 8 << 20 }
+    }
+}
+
+/// A setting of the host could not be put back.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot put the kernel's audit settings back ({attempt}); to do it by hand: auditctl -e 0 -b 64")]
+pub struct RestoreError {
+    attempt: String,
+    source: io::Error,
+}
+
+impl RestoreError {
+    pub(super) fn interrupted(error: &tokio::task::JoinError) -> Self {
+        Self { attempt: "interrupted".to_owned(), source: io::Error::other(error.to_string()) }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Values {
+    enabled: u32,
+    backlog_limit: u32,
+}
+
+impl From<Status> for Values {
+    fn from(status: Status) -> Self {
+        Self { enabled: status.enabled, backlog_limit: status.backlog_limit }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Written {
+    /// Settings end with the boot.
+    boot: String,
+    found: Values,
+    written: Values,
+}
+
+/// The right to use the settings, as long as it lives.
+#[derive(Debug)]
+pub(super) struct Claim {
+    dir: PathBuf,
+    file: File,
+}
+
+/// What to write, decided from what is there.
+fn decide(status: Status) -> Result<Values, Unavailable> {
+    let found = Values::from(status);
+    let refuse = |why: &str| Err(Unavailable(why.to_owned()));
+    match status.enabled {
+        0 if status.failure == 2 => refuse(
+            "the kernel panics when an audit record is lost (failure mode 2), which an agent could bring about; choose another mode: auditctl -f 1",
+        ),
+        0 if status.auditd != 0 => {
+            refuse("an audit daemon runs and has switched the kernel's audit off; switch it on: auditctl -e 1")
+        }
+        // Somebody else's, or locked until the next boot.
+        _ if status.auditd != 0 || status.enabled == 2 => Ok(found),
+        _ => Ok(Values { enabled: 1, backlog_limit: found.backlog_limit.max(BACKLOG_LIMIT) }),
+    }
+}
+
+/// Which values to write back: those that are still as we wrote them.
+fn give_back(now: Status, record: &Written) -> (Option<u32>, Option<u32>) {
+    if now.auditd != 0 || now.enabled == 2 {
+        return (None, None);
+    }
+    let value = |now, written, found| (now == written && written != found).then_some(found);
+    (
+        value(now.enabled, record.written.enabled, record.found.enabled),
+        value(now.backlog_limit, record.written.backlog_limit, record.found.backlog_limit),
+    )
+}
+
+impl Claim {
+    /// Writes the settings that are needed, and remembers what was there.
+    pub(super) fn take(dir: &Path, session: &mut Session) -> Result<Self, Unavailable> {
+        let fail = |error| Unavailable(format!("cannot keep the host's audit settings in {}: {error}", dir.display()));
+        let status = session.status().map_err(|error| Unavailable(refused(&error)))?;
+        let wanted = decide(status)?;
+        let guard = lock_directory(dir).map_err(fail)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let mut file = options.open(dir.join("settings.json")).map_err(fail)?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(fail)?.trim().to_owned();
+        let before = load(&mut file).map_err(fail)?.filter(|record| record.boot == boot);
+        let found = before.map_or(Values::from(status), |record| record.found);
+        // On disk before it takes effect, so that a crash in between loses nothing.
+        store(&mut file, &Written { boot, found, written: wanted }).map_err(fail)?;
+        if wanted != Values::from(status) {
+            let changed = session.set(Some(wanted.enabled), Some(wanted.backlog_limit));
+            changed.map_err(|error| Unavailable(refused(&error)))?;
+        }
+        flock(&file, FlockOperation::LockShared).map_err(|error| fail(error.into()))?;
+        drop(guard);
+        Ok(Self { dir: dir.to_owned(), file })
+    }
+
+    /// Puts the settings back if this was the last user.
+    pub(super) fn release(&self) -> Result<(), RestoreError> {
+        let fail = |attempt: &str| {
+            let attempt = attempt.to_owned();
+            move |source| RestoreError { attempt, source }
+        };
+        let guard = lock_directory(&self.dir).map_err(fail("lock the shared directory"))?;
+        if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(());
+        }
+        let mut file = &self.file;
+        if let Some(record) = load(&mut file).map_err(fail("read what was there"))? {
+            let mut session = Session::open().map_err(fail("open the audit socket"))?;
+            let now = session.status().map_err(fail("read the settings"))?;
+            let (enabled, backlog_limit) = give_back(now, &record);
+            if enabled.is_some() || backlog_limit.is_some() {
+                session.set(enabled, backlog_limit).map_err(fail("write the settings"))?;
+            }
+        }
+        fs::remove_file(self.dir.join("settings.json")).map_err(fail("remove settings.json"))?;
+        fs::remove_dir(&self.dir).map_err(fail("remove the shared directory"))?;
+        drop(guard);
+        Ok(())
+    }
+}
+
+/// Makes and locks the directory. Whoever was before us may have removed it while we waited; then there is a new one.
+fn lock_directory(dir: &Path) -> io::Result<File> {
+    loop {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        let file = match File::open(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened?,
+        };
+        flock(&file, FlockOperation::LockExclusive)?;
+        match fs::metadata(dir) {
+            Ok(now) if now.ino() == file.metadata()?.ino() => return Ok(file),
+            _ => {}
+        }
+    }
+}
+
+/// A file that is empty or was torn by a crash says nothing.
+fn load(mut file: impl io::Read + io::Seek) -> io::Result<Option<Written>> {
+    let mut text = String::new();
+    file.rewind()?;
+    file.read_to_string(&mut text)?;
+    Ok(serde_json::from_str(&text).ok())
+}
+
+fn store(file: &mut File, record: &Written) -> io::Result<()> {
+    let text = serde_json::to_string(record)?;
+    file.rewind()?;
+    file.set_len(0)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Why the kernel does not let us, from the error number; see audit_netlink_ok() in kernel/audit.c.
+pub(super) fn refused(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        // EPROTONOSUPPORT
+        Some(93) => "the kernel has no audit (CONFIG_AUDIT); use a kernel that has it".to_owned(),
+        // ECONNREFUSED
+        Some(111) => "the kernel's audit does not answer: it is off for this boot (audit=0 on the kernel command line) or the daemon is in a user namespace of a container; remove audit=0, or run agentosd on the host".to_owned(),
+        // EPERM
+        Some(1) => "the kernel's audit refuses this process: it lacks CAP_AUDIT_CONTROL, CAP_AUDIT_READ or CAP_AUDIT_WRITE, or is in the PID namespace of a container; run agentosd as root on the host with these capabilities".to_owned(),
+        _ => format!("the kernel's audit socket cannot be used: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OFF: Status = Status { enabled: 0, failure: 1, auditd: 0, backlog_limit: 64, lost: 0 };
+
+    fn written(found: Status, written: Values) -> Written {
+        Written { boot: String::new(), found: found.into(), written }
+    }
+
+    #[test]
+    fn audit_is_switched_on_and_its_queue_only_made_longer() {
+        assert_eq!(decide(OFF).unwrap(), Values { enabled: 1, backlog_limit: BACKLOG_LIMIT });
+        let longer = Status { backlog_limit: 100_000, ..OFF };
+        assert_eq!(decide(longer).unwrap(), Values { enabled: 1, backlog_limit: 100_000 });
+    }
+
+    #[test]
+    fn what_belongs_to_somebody_else_is_left_alone() {
+        for theirs in [Status { enabled: 1, auditd: 77, ..OFF }, Status { enabled: 2, ..OFF }] {
+            assert_eq!(decide(theirs).unwrap(), Values::from(theirs));
+        }
+        assert!(decide(Status { auditd: 77, ..OFF }).unwrap_err().to_string().contains("auditctl -e 1"));
+    }
+
+    #[test]
+    fn a_kernel_that_panics_on_a_lost_record_is_not_armed() {
+        assert!(decide(Status { failure: 2, ..OFF }).unwrap_err().to_string().contains("auditctl -f 1"));
+    }
+
+    #[test]
+    fn only_what_is_still_ours_is_put_back() {
+        let record = written(OFF, decide(OFF).unwrap());
+        let now = Status { enabled: 1, backlog_limit: BACKLOG_LIMIT, ..OFF };
+        assert_eq!(give_back(now, &record), (Some(0), Some(64)));
+        assert_eq!(give_back(Status { backlog_limit: 9000, ..now }, &record), (Some(0), None));
+        assert_eq!(give_back(Status { auditd: 77, ..now }, &record), (None, None));
+        assert_eq!(give_back(Status { enabled: 2, ..now }, &record), (None, None));
+        let found_on = Status { enabled: 1, ..OFF };
+        assert_eq!(give_back(now, &written(found_on, decide(found_on).unwrap())), (None, Some(64)));
+    }
+}
