@@ -90,7 +90,6 @@ fn options() -> Options {
         merge_keys: MergeKeyPolicy::Error,
         // What stands in the file is what is meant, not what base64 would make of it.
         ignore_binary_tag_for_string: true,
-        strict_booleans: true,
         reject_unsupported_tags: true,
         reject_tagged_field_names: true,
         with_snippet: false,

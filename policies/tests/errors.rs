@@ -127,6 +127,7 @@ fn yaml_that_means_different_things_to_different_readers_is_refused() {
     for (text, reason) in [
         ("process: &p {}\n<<: *p\n", "merge keys"),
         ("extends: !mine [base]\n", "the tag `!mine`"),
+        ("!!binary process: {}\n", "tag"),
         ("filesystem: [{path: /opt, access: read, optional: yes}]\n", "neither `true` nor `false`"),
         ("process:\n", "wrong type"),
         ("process: {limits: {memory: ~}}\n", "a value is missing"),

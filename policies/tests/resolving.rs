@@ -107,6 +107,12 @@ fn the_digest_follows_the_texts_and_nothing_else() {
     let longer = "process: {limits: {memory: 1GiB, pids: 10, files: 20}} # x";
     let shorter = "process: {limits: {memory: 1GiB, pids: 10, files: 20}} # ";
     assert_ne!(digest(longer, child), digest(shorter, "extends: [root]"), "a comment is part of the text");
+    let (with_line, next_line) = (format!("{ROOT}\n"), format!("\n{child}"));
+    let profiles = |root: &str, child: &str| {
+        let document = parse("child", child).expect("well-formed");
+        resolve(&document, &One(root.to_owned())).expect("valid").digest
+    };
+    assert_ne!(profiles(&with_line, child), profiles(ROOT, &next_line), "where one file ends is part of the digest");
     assert_eq!(digest(ROOT, child).to_string().len(), 64);
 }
 
@@ -151,4 +157,37 @@ fn the_rendered_policy_is_a_policy_that_means_the_same() {
         };
         assert_eq!(rules(&policy), rules(&again), "{name}");
     }
+}
+
+/// The same text under every name.
+struct One(String);
+
+impl Loader for One {
+    fn load(&self, name: &ProfileName) -> Result<Option<SourceText>, Box<dyn Error + Send + Sync>> {
+        Ok(Some(SourceText { origin: name.to_string(), text: self.0.clone() }))
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// Profiles `p0`, `p1`, …, each of which extends the next.
+struct Endless;
+
+impl Loader for Endless {
+    fn load(&self, name: &ProfileName) -> Result<Option<SourceText>, Box<dyn Error + Send + Sync>> {
+        let number: u64 = name.as_str()[1..].parse()?;
+        Ok(Some(SourceText { origin: name.to_string(), text: format!("extends: [p{}]", number + 1) }))
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+#[test]
+fn a_chain_without_end_is_refused() {
+    let error = resolve_profile(&"p0".parse().expect("legal"), &Endless).expect_err("no end").to_string();
+    assert!(error.contains("more than 64 files"), "{error}");
 }
