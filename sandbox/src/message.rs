@@ -29,7 +29,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 /// Longest message in bytes; a plan with a full environment fits.
 pub const MAX_MESSAGE: usize = 4 << 20;
 /// Most descriptors beside a message.
-pub const MAX_FDS: usize = 8;
+pub const MAX_FDS: usize = 64;
 
 /// The number of a process inside one agent: 0 is the main process, further ones count from 1.
 pub type ProcessNumber = u32;

@@ -24,14 +24,14 @@ use syscalls::Sysno;
 
 /// The compiled filters of one agent.
 #[derive(Debug)]
-pub struct Filters {
+pub(crate) struct Filters {
     logged: BpfProgram,
     quiet: BpfProgram,
 }
 
 /// The list cannot be made into a program.
 #[derive(Debug, thiserror::Error)]
-pub enum FilterError {
+pub(crate) enum FilterError {
     /// The compiler refused it.
     #[error("compile the system call filter")]
     Compile(#[from] BackendError),
@@ -68,7 +68,7 @@ impl Filters {
     ///
     /// # Errors
     /// [`FilterError`] when the list is not compilable, which is a defect of ours and stops every start.
-    pub fn compile() -> Result<Self, FilterError> {
+    pub(crate) fn compile() -> Result<Self, FilterError> {
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
         for call in list::ALLOWED.iter().flat_map(|group| group.calls) {
             rules.insert(number(*call), Vec::new());
@@ -88,7 +88,7 @@ impl Filters {
     ///
     /// # Errors
     /// As `seccomp(2)`.
-    pub fn load(&self) -> io::Result<()> {
+    pub(crate) fn load(&self) -> io::Result<()> {
         load(&self.logged, Logging::Logged)?;
         load(&self.quiet, Logging::Quiet)
     }

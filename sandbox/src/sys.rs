@@ -3,11 +3,11 @@
 //! What `rustix` and `nix` offer safely is not repeated here.
 #![allow(unsafe_code, reason = "this folder is the address of unsafe code; every block names its invariant")]
 
-pub mod clone;
-pub mod kernel;
-pub mod mount;
-pub mod seccomp;
-pub mod signal;
+pub(crate) mod clone;
+pub(crate) mod kernel;
+pub(crate) mod mount;
+pub(crate) mod seccomp;
+pub(crate) mod signal;
 
 use std::io;
 use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};

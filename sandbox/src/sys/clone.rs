@@ -10,7 +10,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
 
 /// Which side of a fork this is.
 #[derive(Debug)]
-pub enum Side {
+pub(crate) enum Side {
     /// The new process.
     Child,
     /// The old one, with a close-on-exec pidfd of the child and the child's number in our PID namespace.
@@ -26,7 +26,7 @@ pub enum Side {
 ///
 /// # Errors
 /// As `clone3(2)`.
-pub fn fork_into(namespaces: CloneFlags, cgroup: BorrowedFd<'_>) -> io::Result<Side> {
+pub(crate) fn fork_into(namespaces: CloneFlags, cgroup: BorrowedFd<'_>) -> io::Result<Side> {
     const CLONE_PIDFD: u64 = 0x1000;
     const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
     let mut pidfd: libc::c_int = -1;
@@ -66,7 +66,7 @@ struct Clone3Arguments {
 ///
 /// # Errors
 /// As `clone(2)`.
-pub fn fork(namespaces: CloneFlags) -> io::Result<Side> {
+pub(crate) fn fork(namespaces: CloneFlags) -> io::Result<Side> {
     let mut pidfd: libc::c_int = -1;
     let flags = namespaces.bits() | libc::CLONE_PIDFD | libc::SIGCHLD;
     let no_stack: *const libc::c_void = std::ptr::null();
@@ -89,7 +89,7 @@ fn finish(pid: libc::c_long, pidfd: libc::c_int) -> io::Result<Side> {
 }
 
 /// Ends this process at once, without destructors: the child of a fork must not run its parent's.
-pub fn exit_now(status: u8) -> ! {
+pub(crate) fn exit_now(status: u8) -> ! {
     // SAFETY: `_exit(2)` has no preconditions.
     unsafe { libc::_exit(i32::from(status)) }
 }

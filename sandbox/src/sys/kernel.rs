@@ -9,7 +9,7 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 ///
 /// # Errors
 /// As `keyctl(2)`; ENOSYS on a kernel without keys, where there is nothing to leave.
-pub fn leave_session_keyring() -> io::Result<()> {
+pub(crate) fn leave_session_keyring() -> io::Result<()> {
     const JOIN_SESSION_KEYRING: libc::c_long = 1;
     let anonymous: *const libc::c_char = std::ptr::null();
     // SAFETY: a null name asks for an anonymous keyring; no memory is touched.
@@ -20,7 +20,7 @@ pub fn leave_session_keyring() -> io::Result<()> {
 ///
 /// # Errors
 /// As `ioctl(2)`.
-pub fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
+pub(crate) fn loopback_up(socket: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: all-zero bytes are a valid `struct ifreq`.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (to, from) in request.ifr_name.iter_mut().zip(c"lo".to_bytes_with_nul()) {
@@ -41,4 +41,14 @@ pub fn landlock_abi() -> u32 {
     // SAFETY: with this flag the call takes no attributes and only answers a number.
     let result = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, nothing, 0, CREATE_RULESET_VERSION) };
     u32::try_from(result).unwrap_or(0)
+}
+
+/// Marks every descriptor from `first` on close-on-exec (`close_range(2)` with CLOSE_RANGE_CLOEXEC).
+///
+/// # Errors
+/// As `close_range(2)`.
+pub(crate) fn close_on_exec_from(first: u32) -> io::Result<()> {
+    // SAFETY: this changes a flag of descriptors and closes none.
+    let result = unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    check(result).map(drop)
 }

@@ -6,19 +6,19 @@ use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// What to set on a mount.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Attributes<'a> {
+pub(crate) struct Attributes<'a> {
     /// MOUNT_ATTR_RDONLY.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
     /// MOUNT_ATTR_NOEXEC.
-    pub no_exec: bool,
+    pub(crate) no_exec: bool,
     /// MOUNT_ATTR_NODEV; off only for our own /dev.
-    pub no_dev: bool,
+    pub(crate) no_dev: bool,
     /// MOUNT_ATTR_IDMAP with this user namespace.
-    pub idmap: Option<BorrowedFd<'a>>,
+    pub(crate) idmap: Option<BorrowedFd<'a>>,
     /// Cut the mount off from the host's mount events (MS_PRIVATE).
-    pub private: bool,
+    pub(crate) private: bool,
     /// The mounts beneath it too (AT_RECURSIVE).
-    pub recursive: bool,
+    pub(crate) recursive: bool,
 }
 
 /// `struct mount_attr` of linux/mount.h.
@@ -35,7 +35,7 @@ struct MountAttr {
 ///
 /// # Errors
 /// As `mount_setattr(2)`; EINVAL for an idmap means that the file system cannot be idmapped.
-pub fn set_attributes(mount: BorrowedFd<'_>, attributes: &Attributes<'_>) -> io::Result<()> {
+pub(crate) fn set_attributes(mount: BorrowedFd<'_>, attributes: &Attributes<'_>) -> io::Result<()> {
     let mut attr_set = libc::MOUNT_ATTR_NOSUID;
     let mut add = |wanted: bool, bit: u64| attr_set |= if wanted { bit } else { 0 };
     add(attributes.read_only, libc::MOUNT_ATTR_RDONLY);

@@ -5,7 +5,7 @@ use std::io;
 
 /// Whether what the filter refuses is written to the kernel's audit log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Logging {
+pub(crate) enum Logging {
     /// SECCOMP_FILTER_FLAG_LOG.
     Logged,
     /// Only kills are.
@@ -16,7 +16,7 @@ pub enum Logging {
 ///
 /// # Errors
 /// As `seccomp(2)`; EACCES without no_new_privs, `InvalidInput` for a program that is too long.
-pub fn load(program: &[seccompiler::sock_filter], logging: Logging) -> io::Result<()> {
+pub(crate) fn load(program: &[seccompiler::sock_filter], logging: Logging) -> io::Result<()> {
     let length = libc::c_ushort::try_from(program.len()).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
     let header = Header { length, program: program.as_ptr() };
     let flags = match logging {

@@ -8,13 +8,16 @@ use std::io;
 ///
 /// # Errors
 /// As `sigprocmask(2)`.
-pub fn reset_all() -> io::Result<()> {
-    for signal in 1..=64 {
-        if matches!(signal, libc::SIGKILL | libc::SIGSTOP | 32 | 33) {
-            continue;
-        }
-        // SAFETY: SIG_DFL is a valid disposition for every signal that is not KILL or STOP.
-        unsafe { libc::signal(signal, libc::SIG_DFL) };
+pub(crate) fn reset_all() -> io::Result<()> {
+    // `struct sigaction` of the kernel (not of libc, whose wrapper refuses 32 and 33): handler SIG_DFL, no flags, no
+    // restorer, an empty mask.
+    const DEFAULT: [u64; 4] = [0; 4];
+    const SET_SIZE: usize = 8;
+    let nothing: *mut libc::c_void = std::ptr::null_mut();
+    for signal in (1..=64).filter(|signal| !matches!(*signal, libc::SIGKILL | libc::SIGSTOP)) {
+        // SAFETY: the structure is whole and lives through the call; the default action needs no handler.
+        let result = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), nothing, SET_SIZE) };
+        check(result)?;
     }
     nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
 }
@@ -23,7 +26,7 @@ pub fn reset_all() -> io::Result<()> {
 ///
 /// # Errors
 /// As `prctl(2)`.
-pub fn die_with_parent() -> io::Result<()> {
+pub(crate) fn die_with_parent() -> io::Result<()> {
     // SAFETY: this option takes a signal number and touches no memory.
     let result = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
     check(libc::c_long::from(result)).map(drop)

@@ -1,0 +1,137 @@
+//! PID 1 inside: builds its root, confines itself, then starts processes when told to, and reaps.
+
+use super::root::{self, Placed};
+use super::step::{Attempt as _, Step};
+use super::{confine, spawn};
+use crate::message::{Failure, ProcessNumber, Received, Receiver, send};
+use crate::plan::{Plan, Process};
+use crate::seccomp::Filters;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{Pid, WaitOptions, wait};
+use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+
+/// What the outer half orders.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Order {
+    /// PID 1 is in all its groups: make the cgroup namespace and an empty root.
+    Enter,
+    /// Put these into the root. Descriptors: one mount tree for each [`Placed::Tree`], in order.
+    Place(Vec<Placed>),
+    /// The view is whole: take every power away.
+    Confine(Box<Plan>),
+    /// Start a process. Descriptors: the report socket, then standard input, output and error unless it has a terminal.
+    Spawn { process: ProcessNumber, what: Process, uid: u32, gid: u32 },
+}
+
+/// What PID 1 reports.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Report {
+    /// An order was carried out.
+    Done,
+    /// It was not, and PID 1 exits.
+    Failed(Failure),
+    /// A process was forked. Descriptor: its pidfd.
+    Forked { process: ProcessNumber },
+    /// No process could be forked (the pids limit); PID 1 goes on.
+    NotForked { process: ProcessNumber, failure: Failure },
+    /// A process ended.
+    Exited { process: ProcessNumber, status: i32 },
+}
+
+/// Runs PID 1 to its end; the value is its exit status.
+pub(super) fn run(socket: OwnedFd, filters: &Filters) -> u8 {
+    let mut receiver = Receiver::default();
+    match serve(&socket, &mut receiver, filters) {
+        Ok(()) => 0,
+        Err(error) => {
+            // Nobody reads it when the outer half is gone, and then nothing needs to be said.
+            drop(send(socket.as_fd(), &Report::Failed(error.into()), &[]));
+            1
+        }
+    }
+}
+
+fn serve(socket: &OwnedFd, receiver: &mut Receiver, filters: &Filters) -> Step {
+    let children = children_signal()?;
+    let mut running = HashMap::new();
+    loop {
+        let mut waiting = [PollFd::new(socket, PollFlags::IN), PollFd::new(&children, PollFlags::IN)];
+        match poll(&mut waiting, None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).attempt("wait for orders"),
+        }
+        let (orders, deaths) = (!waiting[0].revents().is_empty(), !waiting[1].revents().is_empty());
+        if deaths {
+            // What it says is not needed: every child that has ended is asked for by `wait`.
+            children.read_signal().map_err(io::Error::from).attempt("read a signal")?;
+            if reap(socket, &mut running)? {
+                return Ok(());
+            }
+        }
+        if orders {
+            match receiver.receive(socket).attempt("read an order")? {
+                Received::Message(order, fds) => carry_out(socket, order, fds, (filters, &mut running))?,
+                Received::Nothing => {}
+                // The outer half is gone; PID 1's exit ends everything inside.
+                Received::End => return Ok(()),
+            }
+        }
+    }
+}
+
+fn children_signal() -> Step<SignalFd> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGCHLD);
+    set.thread_block().map_err(io::Error::from).attempt("block SIGCHLD")?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+        .map_err(io::Error::from)
+        .attempt("make a signalfd")
+}
+
+type State<'a> = (&'a Filters, &'a mut HashMap<i32, ProcessNumber>);
+
+fn carry_out(socket: &OwnedFd, order: Order, fds: Vec<OwnedFd>, (filters, running): State<'_>) -> Step {
+    match order {
+        Order::Enter => root::make_empty()?,
+        Order::Place(things) => return root::place(things, fds),
+        Order::Confine(plan) => confine::confine(&plan, filters)?,
+        Order::Spawn { process, what, uid, gid } => {
+            let who = spawn::Who { uid, gid };
+            return match spawn::spawn(&what, who, fds) {
+                Ok((pid, pidfd)) => {
+                    running.insert(pid, process);
+                    send(socket.as_fd(), &Report::Forked { process }, &[pidfd.as_fd()]).attempt("report a process")
+                }
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    send(socket.as_fd(), &Report::NotForked { process, failure }, &[]).attempt("report a failure")
+                }
+            };
+        }
+    }
+    send(socket.as_fd(), &Report::Done, &[]).attempt("report")
+}
+
+/// Reaps all that ended; true when the main process did, and with it the agent.
+fn reap(socket: &OwnedFd, running: &mut HashMap<i32, ProcessNumber>) -> Step<bool> {
+    loop {
+        match wait(WaitOptions::NOHANG) {
+            Ok(Some((pid, status))) => {
+                let Some(process) = running.remove(&Pid::as_raw(Some(pid))) else { continue };
+                let report = Report::Exited { process, status: status.as_raw() };
+                send(socket.as_fd(), &report, &[]).attempt("report an exit")?;
+                if process == 0 {
+                    return Ok(true);
+                }
+            }
+            Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(false),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).attempt("reap"),
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The outer half: carries out orders, pumps streams, and reports. Root, single-threaded, outside the agent's cgroup.
+
+mod launch;
+mod process;
+
+use super::inner;
+use super::prepare::{Init, prepare};
+use super::step::{Attempt as _, Step, StepError};
+use super::streams::{Clients, Log};
+use crate::message::{Failure, Order, ProcessNumber, Received, Receiver, Report, send};
+use crate::plan::Identity;
+use process::Running;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::time::{Duration, Instant};
+
+/// How long a client that does not read can hold up the report of the end.
+const CLIENT_PATIENCE: Duration = Duration::from_secs(5);
+/// What a process that was killed with the agent is reported with (`wait(2)`: killed by SIGKILL).
+const KILLED: i32 = libc::SIGKILL;
+
+/// Everything the outer half holds.
+struct Outer<'a> {
+    daemon: &'a OwnedFd,
+    orders: Receiver,
+    init: Init,
+    reports: Receiver,
+    /// Set by the launch.
+    agent: Identity,
+    log: Option<Log>,
+    running: BTreeMap<ProcessNumber, Running>,
+    main_status: Option<i32>,
+    spent_reported: bool,
+    main: Main,
+}
+
+/// What the daemon has heard of the main process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Main {
+    Unsaid,
+    Started,
+    Failed,
+}
+
+/// Runs the outer half until the agent has ended or the daemon is gone.
+///
+/// # Errors
+/// When the socket to the daemon fails.
+pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
+    let mut orders = Receiver::default();
+    let cgroup = match orders.receive(daemon)? {
+        Received::Message(Order::Prepare { cgroup }, _) => cgroup,
+        Received::End => return Ok(()),
+        other => return Err(io::Error::other(format!("the first order is {other:?}"))),
+    };
+    let init = match prepare(&cgroup) {
+        Ok(init) => init,
+        Err(error) => return report_failure(daemon, error),
+    };
+    let agent = Identity { uid: 0, gid: 0 };
+    let mut outer = Outer {
+        daemon,
+        orders,
+        init,
+        reports: Receiver::default(),
+        agent,
+        log: None,
+        running: BTreeMap::new(),
+        main_status: None,
+        spent_reported: false,
+        main: Main::Unsaid,
+    };
+    let result = match outer.enter() {
+        Ok(()) => outer.serve(),
+        Err(error) => Err(error),
+    };
+    // Whatever happened: nothing inside outlives the stage.
+    outer.end_init()?;
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => report_failure(daemon, error),
+    }
+}
+
+fn report_failure(daemon: &OwnedFd, error: StepError) -> io::Result<()> {
+    send(daemon.as_fd(), &Report::Failed { process: 0, failure: error.into() }, &[])
+}
+
+/// What a round of waiting found ready.
+struct Ready {
+    daemon: bool,
+    init_socket: bool,
+    init_ended: bool,
+}
+
+impl Outer<'_> {
+    fn enter(&mut self) -> Step {
+        self.ask(&inner::Order::Enter, Vec::new())?;
+        self.confirm()?;
+        self.tell(&Report::Prepared, &[self.init.pidfd.as_fd()])
+    }
+
+    /// The loop of the outer half's life.
+    fn serve(&mut self) -> Step {
+        loop {
+            let ready = self.wait()?;
+            if ready.init_socket {
+                self.take_reports()?;
+            }
+            if ready.daemon && !self.take_order()? {
+                return Ok(());
+            }
+            self.pump()?;
+            if ready.init_ended {
+                return self.finish();
+            }
+        }
+    }
+
+    fn wait(&self) -> Step<Ready> {
+        let mut fds = vec![
+            PollFd::new(self.daemon, PollFlags::IN),
+            PollFd::new(&self.init.socket, PollFlags::IN),
+            PollFd::new(&self.init.pidfd, PollFlags::IN),
+        ];
+        let spent = self.log.as_ref().is_some_and(|log| log.spent);
+        let interests: Vec<_> = self.running.values().flat_map(|running| running.interests(spent)).collect();
+        fds.extend(interests.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)));
+        // A client that does not read may delay the report of an exit; nothing wakes the poll when its time is up.
+        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        let timeout = self.running.values().any(Running::leaving).then_some(&second);
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error).attempt("wait"),
+        }
+        let ready = |index: usize| !fds[index].revents().is_empty();
+        Ok(Ready { daemon: ready(0), init_socket: ready(1), init_ended: ready(2) })
+    }
+
+    /// Carries out one order; false when the daemon is gone.
+    fn take_order(&mut self) -> Step<bool> {
+        let (order, fds) = match self.orders.receive(self.daemon).attempt("read an order")? {
+            Received::Message(order, fds) => (order, fds),
+            Received::Nothing => return Ok(true),
+            Received::End => return Ok(false),
+        };
+        match order {
+            Order::Prepare { .. } => return Err(io::Error::other("it is prepared already")).attempt("prepare"),
+            Order::Launch { plan } => self.launch(&plan, fds)?,
+            Order::Spawn { process, what } => self.spawn(process, what, fds)?,
+            Order::Attach { process } => {
+                let clients = Clients::new(fds)?;
+                self.with(process, |running| running.streams.attach(clients));
+            }
+            Order::Detach { process } => self.with(process, |running| running.streams.detach()),
+            Order::Resize { process, window } => {
+                return self.running.get(&process).map_or(Ok(true), |running| running.resize(window).map(|()| true));
+            }
+        }
+        Ok(true)
+    }
+
+    /// A process may have ended before an order about it arrived; then there is nothing to do.
+    fn with(&mut self, process: ProcessNumber, act: impl FnOnce(&mut Running)) {
+        if let Some(running) = self.running.get_mut(&process) {
+            act(running);
+        }
+    }
+
+    fn take_reports(&mut self) -> Step {
+        match self.reports.receive(&self.init.socket).attempt("read PID 1's report")? {
+            Received::Message(inner::Report::Forked { process }, mut fds) => {
+                let pidfd = fds.pop();
+                self.with(process, |running| running.pidfd = pidfd);
+            }
+            Received::Message(inner::Report::NotForked { process, failure }, _) => {
+                self.with(process, |running| running.failure = Some(failure));
+            }
+            Received::Message(inner::Report::Exited { process: 0, status }, _) => self.main_status = Some(status),
+            Received::Message(inner::Report::Exited { process, status }, _) => {
+                self.with(process, |running| running.exit(status));
+            }
+            Received::Message(inner::Report::Failed(failure), _) => return self.fail(failure),
+            // Its pidfd says that PID 1 has ended, and why nothing more comes.
+            Received::Message(inner::Report::Done, _) | Received::Nothing | Received::End => {}
+        }
+        Ok(())
+    }
+
+    /// PID 1 could not go on, and is gone: the daemon hears the cause, and everything inside is ended.
+    fn fail(&mut self, failure: Failure) -> Step {
+        self.main = Main::Failed;
+        self.tell(&Report::Failed { process: 0, failure }, &[])
+    }
+
+    /// Moves bytes, and reports what came of it.
+    fn pump(&mut self) -> Step {
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let mut news = Vec::new();
+        for (process, running) in &mut self.running {
+            running.progress(*process, log, &mut news)?;
+        }
+        if log.spent && !self.spent_reported {
+            self.spent_reported = true;
+            news.push((Report::OutputSpent, None));
+        }
+        for (report, fd) in &news {
+            match report {
+                Report::Started { process: 0 } => self.main = Main::Started,
+                Report::Failed { process: 0, .. } => self.main = Main::Failed,
+                _ => {}
+            }
+            let fds: Vec<_> = fd.iter().map(std::os::fd::AsFd::as_fd).collect();
+            self.tell(report, &fds)?;
+        }
+        self.running.retain(|_, running| !running.done);
+        Ok(())
+    }
+
+    /// PID 1 has ended, so the kernel has ended everything inside; what they wrote last is still in the pipes.
+    fn finish(&mut self) -> Step {
+        // Its last reports may have come after the look at its socket.
+        while let Received::Message(..) = self.peek_reports()? {}
+        let deadline = Instant::now() + CLIENT_PATIENCE;
+        loop {
+            self.pump()?;
+            let spent = self.log.as_ref().is_some_and(|log| log.spent);
+            if self.running.values().all(|running| spent || running.streams.drained(true)) {
+                break;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.running.values_mut().for_each(|running| running.streams.abandon_clients());
+            }
+            self.wait_streams(left)?;
+        }
+        for (process, running) in &self.running {
+            if *process != 0 && running.announced {
+                self.tell(&Report::Exited { process: *process, status: KILLED }, &[])?;
+            }
+        }
+        match self.main {
+            Main::Started => {}
+            Main::Failed => return Ok(()),
+            Main::Unsaid => return Err(io::Error::other("it was killed before")).attempt("start the main process"),
+        }
+        let status = self.main_status.unwrap_or(KILLED);
+        // Closing our ends first lets a client read to the end before it hears of the exit.
+        self.running.clear();
+        self.tell(&Report::Ended { status, output: self.log.as_ref().map_or(0, |log| log.total) }, &[])
+    }
+
+    fn peek_reports(&mut self) -> Step<Received<()>> {
+        let mut fds = [PollFd::new(&self.init.socket, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).attempt("look for reports")?;
+        if !fds[0].revents().contains(PollFlags::IN) {
+            return Ok(Received::End);
+        }
+        match self.reports.receive(&self.init.socket).attempt("read PID 1's report")? {
+            Received::Message(inner::Report::Exited { process: 0, status }, _) => {
+                self.main_status = Some(status);
+                Ok(Received::Message((), Vec::new()))
+            }
+            Received::Message(inner::Report::Failed(failure), _) => {
+                self.fail(failure)?;
+                Ok(Received::Message((), Vec::new()))
+            }
+            Received::Message(..) => Ok(Received::Message((), Vec::new())),
+            Received::Nothing | Received::End => Ok(Received::End),
+        }
+    }
+
+    fn wait_streams(&self, left: Duration) -> Step {
+        let interests: Vec<_> = self.running.values().flat_map(|running| running.interests(false)).collect();
+        let mut fds: Vec<_> = interests.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
+        let timeout = Timespec::try_from(left).map_err(io::Error::other).attempt("wait")?;
+        match poll(&mut fds, Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error).attempt("wait for the streams"),
+        }
+    }
+
+    /// Kills PID 1, and with it everything inside, and reaps it.
+    fn end_init(&self) -> io::Result<()> {
+        match pidfd_send_signal(&self.init.pidfd, Signal::KILL) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => return Err(error.into()),
+        }
+        waitid(WaitId::PidFd(self.init.pidfd.as_fd()), WaitIdOptions::EXITED)?;
+        Ok(())
+    }
+
+    fn tell(&self, report: &Report, fds: &[std::os::fd::BorrowedFd<'_>]) -> Step {
+        send(self.daemon.as_fd(), report, fds).attempt("report to the daemon")
+    }
+
+    fn ask(&self, order: &inner::Order, fds: Vec<OwnedFd>) -> Step {
+        let borrowed: Vec<_> = fds.iter().map(std::os::fd::AsFd::as_fd).collect();
+        send(self.init.socket.as_fd(), order, &borrowed).attempt("give PID 1 an order")
+    }
+
+    /// Waits until PID 1 has carried out an order.
+    fn confirm(&mut self) -> Step {
+        match self.reports.receive(&self.init.socket).attempt("read PID 1's report")? {
+            Received::Message(inner::Report::Done, _) => Ok(()),
+            Received::Message(inner::Report::Failed(failure), _) => Err(StepError::Inside(failure)),
+            other => Err(io::Error::other(format!("{other:?}"))).attempt("confine PID 1"),
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! The launch: the view is made outside, placed inside, PID 1 confines itself, and the main process starts.
+
+use super::super::inner;
+use super::super::root::Placed;
+use super::super::sources;
+use super::super::step::{Attempt as _, Step};
+use super::super::streams::{Clients, Log, Streams};
+use super::Outer;
+use super::process::Running;
+use crate::message::{MAX_FDS, ProcessNumber};
+use crate::plan::{Plan, Process};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::io;
+use std::os::fd::OwnedFd;
+
+impl Outer<'_> {
+    pub(super) fn launch(&mut self, plan: &Plan, mut fds: Vec<OwnedFd>) -> Step {
+        if fds.is_empty() {
+            return Err(io::Error::other("the log file is missing")).attempt("launch");
+        }
+        self.log = Some(Log::new(fds.remove(0), plan.output_limit));
+        self.agent = plan.agent;
+        self.place(sources::view(plan)?)?;
+        self.ask(&inner::Order::Confine(Box::new(plan.clone())), Vec::new())?;
+        self.confirm()?;
+        self.spawn(0, plan.process.clone(), fds)
+    }
+
+    /// Hands the view over in batches, because only so many descriptors fit beside a message.
+    fn place(&self, view: sources::View) -> Step {
+        let (mut things, mut trees): (Vec<Placed>, Vec<OwnedFd>) = (Vec::new(), Vec::new());
+        for (thing, tree) in view {
+            things.push(thing);
+            trees.extend(tree);
+            if trees.len() == MAX_FDS {
+                self.ask(&inner::Order::Place(std::mem::take(&mut things)), std::mem::take(&mut trees))?;
+            }
+        }
+        self.ask(&inner::Order::Place(things), trees)
+    }
+
+    pub(super) fn spawn(&mut self, process: ProcessNumber, what: Process, fds: Vec<OwnedFd>) -> Step {
+        let clients = Clients::new(fds)?;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+            .attempt("make a socket pair")?;
+        let owner = (self.agent.uid, self.agent.gid);
+        let (streams, ends) = match what.terminal {
+            Some(_) => (Streams::awaiting_terminal(clients), Vec::new()),
+            None => {
+                let (streams, ends) = Streams::pipes(clients, what.keep_stdin, owner)?;
+                (streams, ends.into())
+            }
+        };
+        self.running.insert(process, Running::new(ours, streams));
+        let fds = std::iter::once(theirs).chain(ends).collect();
+        self.ask(&inner::Order::Spawn { process, what, uid: self.agent.uid, gid: self.agent.gid }, fds)
+    }
+}

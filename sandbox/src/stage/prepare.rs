@@ -1,0 +1,49 @@
+//! Making PID 1: cloned into its cgroup and namespaces, waiting for the plan.
+
+use super::inner;
+use super::step::{Attempt as _, Step};
+use crate::cgroup::Cgroup;
+use crate::seccomp::Filters;
+use crate::sys::clone::{Side, exit_now, fork_into};
+use nix::sched::CloneFlags;
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// PID 1 as the outer half sees it.
+#[derive(Debug)]
+pub(super) struct Init {
+    /// Its pidfd.
+    pub(super) pidfd: OwnedFd,
+    /// Where it takes orders and reports.
+    pub(super) socket: OwnedFd,
+}
+
+/// Namespaces of every agent. The cgroup namespace comes later, when PID 1 is in all its groups.
+const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
+    .union(CloneFlags::CLONE_NEWPID)
+    .union(CloneFlags::CLONE_NEWIPC)
+    .union(CloneFlags::CLONE_NEWUTS)
+    .union(CloneFlags::CLONE_NEWNET);
+
+/// Clones PID 1 and puts it into every control group before it does anything of its own: it waits for the first order.
+pub(super) fn prepare(cgroup: &Cgroup) -> Step<Init> {
+    let filters = Filters::compile().map_err(io::Error::other).attempt("compile the system call filter")?;
+    let directory =
+        rustix::fs::open(cgroup.unified(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
+            .attempt_on("open the cgroup", cgroup.unified())?;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .attempt("make a socket pair")?;
+    let forked = fork_into(NAMESPACES, std::os::fd::AsFd::as_fd(&directory)).attempt("clone into new namespaces")?;
+    let Side::Parent { pidfd, pid } = forked else {
+        drop(ours);
+        exit_now(inner::run(theirs, &filters));
+    };
+    drop(theirs);
+    // On hybrid hosts each move waits for an RCU grace period; spares make that wait while no launch does.
+    for group in cgroup.version1() {
+        std::fs::write(group.join("cgroup.procs"), pid.to_string()).attempt_on("move PID 1 into the cgroup", group)?;
+    }
+    Ok(Init { pidfd, socket: ours })
+}

@@ -1,0 +1,187 @@
+//! The root that PID 1 lives in: a tmpfs that holds nothing but what is placed in it.
+//!
+//! The host's mounts are gone before the plan arrives: a spare stage keeps no host file system busy, and what an agent
+//! sees comes in as detached mount trees that the outer half made.
+
+use super::step::{Attempt as _, Step};
+use crate::sys::kernel::{leave_session_keyring, loopback_up};
+use crate::sys::mount::{Attributes, set_attributes};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{chdir, pivot_root};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, mknodat, openat2};
+use rustix::mount::{MoveMountFlags, move_mount};
+use rustix::net::{AddressFamily, SocketType, socket};
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+/// Something to put into the root.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) enum Placed {
+    /// A detached mount tree, whose descriptor comes beside the order.
+    Tree { path: PathBuf, directory: bool },
+    /// A private tmpfs of the agent.
+    Tmpfs { path: PathBuf, size: u64, executable: bool, mode: u32, uid: u32, gid: u32 },
+    /// A small read-only file; empty ones are decoys.
+    File { path: PathBuf, contents: String },
+    /// An empty directory that nobody may list.
+    Directory { path: PathBuf },
+    /// A symbolic link.
+    Symlink { path: PathBuf, target: PathBuf },
+}
+
+/// Any directory that exists in the initial mount namespace will do to mount the new root on before the pivot.
+const MOUNT_POINT: &str = "/proc";
+
+/// Makes the empty root and moves into it; everything of the host is out of reach afterwards.
+pub(super) fn make_empty() -> Step {
+    // Now that PID 1 is in all its groups, the namespace's root is the agent's own group.
+    unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from).attempt("make a cgroup namespace")?;
+    // A caller's keys are inherited through the session keyring and nothing else.
+    ignore_absent(leave_session_keyring()).attempt("leave the caller's keyring")?;
+    // In this PID namespace memfds are never executable (sysctl/vm.rst); the file is absent before Linux 6.3.
+    ignore_absent(fs::write("/proc/sys/vm/memfd_noexec", "2")).attempt("set vm.memfd_noexec")?;
+    // The daemon may be protected from the out-of-memory killer; an agent must not inherit that.
+    fs::write("/proc/self/oom_score_adj", "0").attempt("reset oom_score_adj")?;
+    bring_up_loopback()?;
+    // Before anything is mounted: nothing of ours may travel back to the host.
+    mount_simple(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, "")?;
+    mount_simple(Some("tmpfs"), MOUNT_POINT, Some("tmpfs"), MsFlags::MS_NOSUID, "size=4m,nr_inodes=4096,mode=0755")?;
+    chdir(MOUNT_POINT).map_err(io::Error::from).attempt("enter the new root")?;
+    make_proc()?;
+    make_dev()?;
+    // The new root goes over the old one and the old one is then detached (pivot_root(2), "pivot_root(".", ".")").
+    pivot_root(".", ".").map_err(io::Error::from).attempt("pivot into the new root")?;
+    umount2(".", MntFlags::MNT_DETACH).map_err(io::Error::from).attempt("detach the host's root")?;
+    chdir("/").map_err(io::Error::from).attempt("enter the new root")
+}
+
+/// A kernel without the facility has nothing to take away.
+fn ignore_absent(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOSYS)) => Ok(()),
+        other => other,
+    }
+}
+
+fn bring_up_loopback() -> Step {
+    let socket = socket(AddressFamily::INET, SocketType::DGRAM, None).attempt("make a socket")?;
+    loopback_up(socket.as_fd()).attempt("bring up the loopback interface")
+}
+
+fn mount_simple(source: Option<&str>, target: &str, kind: Option<&str>, flags: MsFlags, options: &str) -> Step {
+    mount(source, target, kind, flags, Some(options)).map_err(io::Error::from).attempt_on("mount", Path::new(target))
+}
+
+/// Only the processes of this namespace: no sysctls, no kernel files (`subset=pid`, Linux 5.8).
+fn make_proc() -> Step {
+    fs::create_dir("proc").attempt("make /proc")?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount_simple(Some("proc"), "proc", Some("proc"), flags, "subset=pid")
+}
+
+/// Devices that hold no state of the host, a devpts of its own, and the usual links.
+fn make_dev() -> Step {
+    const MEMORY_DEVICES: [(&str, u32); 5] = [("null", 3), ("zero", 5), ("full", 7), ("random", 8), ("urandom", 9)];
+    fs::create_dir("dev").attempt("make /dev")?;
+    mount_simple(Some("tmpfs"), "dev", Some("tmpfs"), MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC, "size=64k,mode=0755")?;
+    for (name, minor) in MEMORY_DEVICES {
+        make_device(name, 1, minor)?;
+    }
+    make_device("tty", 5, 0)?;
+    fs::create_dir("dev/pts").attempt("make /dev/pts")?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    mount_simple(Some("devpts"), "dev/pts", Some("devpts"), flags, "newinstance,ptmxmode=0666,mode=0620,max=64")?;
+    let links = [
+        ("pts/ptmx", "ptmx"),
+        ("/proc/self/fd", "fd"),
+        ("/proc/self/fd/0", "stdin"),
+        ("/proc/self/fd/1", "stdout"),
+        ("/proc/self/fd/2", "stderr"),
+    ];
+    for (target, name) in links {
+        symlink(target, Path::new("dev").join(name)).attempt("make a link in /dev")?;
+    }
+    fs::create_dir("dev/shm").attempt("make /dev/shm")?;
+    let dev = open_path(Path::new("dev"))?;
+    let attributes = Attributes { read_only: true, no_exec: true, ..Attributes::default() };
+    set_attributes(dev.as_fd(), &attributes).attempt("make /dev read-only")
+}
+
+fn make_device(name: &str, major: u32, minor: u32) -> Step {
+    let path = Path::new("dev").join(name);
+    let device = rustix::fs::makedev(major, minor);
+    mknodat(CWD, &path, FileType::CharacterDevice, Mode::from_raw_mode(0o666), device)
+        .attempt_on("make the device", &path)?;
+    // The umask has taken bits away.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).attempt_on("set the mode of", &path)
+}
+
+/// Puts things into the root, in order; `trees` are the descriptors of the [`Placed::Tree`]s.
+pub(super) fn place(things: Vec<Placed>, trees: Vec<OwnedFd>) -> Step {
+    let mut trees = trees.into_iter();
+    for thing in things {
+        match thing {
+            Placed::Tree { path, directory } => {
+                let tree = trees.next().ok_or_else(|| io::Error::other("a mount tree is missing")).attempt("place")?;
+                place_tree(&path, directory, &tree)?;
+            }
+            Placed::Tmpfs { path, size, executable, mode, uid, gid } => {
+                make_directories(&path)?;
+                let options = format!("size={size},mode={mode:o},uid={uid},gid={gid}");
+                let noexec = if executable { MsFlags::empty() } else { MsFlags::MS_NOEXEC };
+                let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | noexec;
+                mount(Some("tmpfs"), &path, Some("tmpfs"), flags, Some(options.as_str()))
+                    .map_err(io::Error::from)
+                    .attempt_on("mount a tmpfs on", &path)?;
+            }
+            Placed::File { path, contents } => {
+                make_parents(&path)?;
+                let mut options = fs::OpenOptions::new();
+                let mut file =
+                    options.write(true).create_new(true).mode(0o444).open(&path).attempt_on("make", &path)?;
+                io::Write::write_all(&mut file, contents.as_bytes()).attempt_on("write", &path)?;
+            }
+            Placed::Directory { path } => make_directories(&path)?,
+            Placed::Symlink { path, target } => {
+                make_parents(&path)?;
+                symlink(target, &path).attempt_on("make the link", &path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Mounts a tree without following a link on the way: beneath a workspace the path is under others' control.
+fn place_tree(path: &Path, directory: bool, tree: &OwnedFd) -> Step {
+    if !path.exists() {
+        if directory {
+            make_directories(path)?;
+        } else {
+            make_parents(path)?;
+            fs::File::create(path).attempt_on("make a mount point at", path)?;
+        }
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let target =
+        openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).attempt_on("open the mount point", path)?;
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
+    move_mount(tree, "", &target, "", flags).attempt_on("mount", path)
+}
+
+fn make_parents(path: &Path) -> Step {
+    path.parent().map_or(Ok(()), make_directories)
+}
+
+fn make_directories(path: &Path) -> Step {
+    fs::create_dir_all(path).attempt_on("make the directory", path)
+}
+
+/// Opens a path as a place, without the right to read it.
+pub(super) fn open_path(path: &Path) -> Step<OwnedFd> {
+    rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).attempt_on("open", path)
+}

@@ -1,0 +1,307 @@
+//! The standard streams of one process: from its pipes or terminal to the log and to an attached client, and back.
+//!
+//! ```text
+//!   agent's stdout ──► Output ──► log file
+//!                        └─────► client (a pipe; while it is full, nothing more is read: back-pressure as from a pipe)
+//!   client's stdin ──► Input ──► agent's stdin
+//! ```
+//! All our ends are non-blocking. The agent never holds a client's descriptor.
+
+use super::step::{Attempt as _, Step};
+use crate::log;
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{Gid, Uid};
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The agent's output file, its size and its bound.
+#[derive(Debug)]
+pub(super) struct Log {
+    file: File,
+    limit: Option<u64>,
+    /// Bytes of output so far, headers not counted.
+    pub(super) total: u64,
+    /// The limit was passed; nothing more is read.
+    pub(super) spent: bool,
+}
+
+impl Log {
+    pub(super) fn new(file: OwnedFd, limit: Option<u64>) -> Self {
+        Self { file: File::from(file), limit, total: 0, spent: false }
+    }
+
+    fn append(&mut self, stderr: bool, data: &[u8]) -> io::Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
+        let length = u32::try_from(data.len()).map_err(io::Error::other)?;
+        // One write a record, so that a reader never sees a header without the bytes it promises.
+        let mut record = log::header(u64::try_from(now).unwrap_or(u64::MAX), stderr, length).to_vec();
+        record.extend_from_slice(data);
+        self.file.write_all(&record)?;
+        self.total += u64::from(length);
+        self.spent = self.limit.is_some_and(|limit| self.total > limit);
+        Ok(())
+    }
+}
+
+/// One direction out of the agent.
+#[derive(Debug)]
+struct Output {
+    source: Option<OwnedFd>,
+    client: Option<OwnedFd>,
+    stderr: bool,
+    /// Read and logged, and not yet taken by the client.
+    pending: Vec<u8>,
+}
+
+/// The direction into the agent.
+#[derive(Debug, Default)]
+struct Input {
+    client: Option<OwnedFd>,
+    sink: Option<OwnedFd>,
+    pending: Vec<u8>,
+    /// Close the sink when the client's input ends (a pipe), or keep it (a terminal, or `keep_stdin`).
+    close_at_end: bool,
+}
+
+/// All streams of a process.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    outputs: Vec<Output>,
+    input: Input,
+    /// The master side, kept for the terminal's size.
+    pub(super) terminal: Option<OwnedFd>,
+    /// Clients that came before the terminal did.
+    waiting: Option<Clients>,
+    /// The client closed its end of the output.
+    pub(super) client_gone: bool,
+}
+
+/// A client's descriptors: where its input comes from and its output goes to.
+#[derive(Debug)]
+pub(super) struct Clients {
+    input: OwnedFd,
+    output: OwnedFd,
+    error: Option<OwnedFd>,
+}
+
+impl Clients {
+    /// From the descriptors beside an order, in their order.
+    pub(super) fn new(fds: Vec<OwnedFd>) -> Step<Option<Self>> {
+        let mut fds = fds.into_iter();
+        let (Some(input), Some(output)) = (fds.next(), fds.next()) else { return Ok(None) };
+        let clients = Self { input, output, error: fds.next() };
+        for fd in [Some(&clients.input), Some(&clients.output), clients.error.as_ref()].into_iter().flatten() {
+            non_blocking(fd.as_fd())?;
+        }
+        Ok(Some(clients))
+    }
+}
+
+fn non_blocking(fd: BorrowedFd<'_>) -> Step {
+    let flags = rustix::fs::fcntl_getfl(fd).attempt("read a stream's flags")?;
+    rustix::fs::fcntl_setfl(fd, flags | rustix::fs::OFlags::NONBLOCK).attempt("make a stream non-blocking")
+}
+
+impl Streams {
+    /// Makes the pipes of a process without a terminal. The second value is the agent's ends: input, output, error.
+    /// They belong to the agent, so that it can open `/dev/stdout` by name.
+    pub(super) fn pipes(clients: Option<Clients>, keep_stdin: bool, owner: (u32, u32)) -> Step<(Self, [OwnedFd; 3])> {
+        let (uid, gid) = (Uid::from_raw(owner.0), Gid::from_raw(owner.1));
+        let new_pipe = || -> Step<(OwnedFd, OwnedFd)> {
+            let (read, write) = pipe_with(PipeFlags::CLOEXEC).attempt("make a pipe")?;
+            rustix::fs::fchown(&read, Some(uid), Some(gid)).attempt("give a pipe to the agent")?;
+            Ok((read, write))
+        };
+        let (input_read, input_write) = new_pipe()?;
+        let (output_read, output_write) = new_pipe()?;
+        let (error_read, error_write) = new_pipe()?;
+        for ours in [&input_write, &output_read, &error_read] {
+            non_blocking(ours.as_fd())?;
+        }
+        let sink = (keep_stdin || clients.is_some()).then_some(input_write);
+        let mut streams = Self {
+            outputs: vec![Output::new(output_read, false), Output::new(error_read, true)],
+            input: Input { sink, close_at_end: !keep_stdin, ..Input::default() },
+            ..Self::default()
+        };
+        streams.attach(clients);
+        Ok((streams, [input_read, output_write, error_write]))
+    }
+
+    /// For a process whose terminal is not there yet.
+    pub(super) fn awaiting_terminal(clients: Option<Clients>) -> Self {
+        Self { waiting: clients, ..Self::default() }
+    }
+
+    /// Takes the master of the process's terminal.
+    pub(super) fn take_terminal(&mut self, master: OwnedFd) -> Step {
+        non_blocking(master.as_fd())?;
+        let [reader, writer] = [master.try_clone(), master.try_clone()].map(|fd| fd.attempt("copy the terminal"));
+        self.outputs = vec![Output::new(reader?, false)];
+        self.input = Input { sink: Some(writer?), close_at_end: false, ..Input::default() };
+        self.terminal = Some(master);
+        let clients = self.waiting.take();
+        self.attach(clients);
+        Ok(())
+    }
+
+    /// Connects a client in place of the one before.
+    pub(super) fn attach(&mut self, clients: Option<Clients>) {
+        let Some(clients) = clients else { return };
+        let mut taken = [Some(clients.output), clients.error].into_iter();
+        for output in &mut self.outputs {
+            output.client = taken.next().flatten();
+            output.pending.clear();
+        }
+        self.input.client = Some(clients.input);
+        self.client_gone = false;
+    }
+
+    /// Lets go of the client. Its input does not count as ended: the process goes on without it.
+    pub(super) fn detach(&mut self) {
+        self.waiting = None;
+        self.input.client = None;
+        for output in &mut self.outputs {
+            output.client = None;
+            output.pending.clear();
+        }
+    }
+
+    /// What to wait for.
+    pub(super) fn interests(&self, spent: bool) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let mut interests = Vec::new();
+        for output in &self.outputs {
+            if output.pending.is_empty() {
+                if let (Some(source), false) = (&output.source, spent) {
+                    interests.push((source.as_fd(), PollFlags::IN));
+                }
+            } else if let Some(client) = &output.client {
+                interests.push((client.as_fd(), PollFlags::OUT));
+            }
+        }
+        match (&self.input.client, &self.input.sink) {
+            (_, Some(sink)) if !self.input.pending.is_empty() => interests.push((sink.as_fd(), PollFlags::OUT)),
+            (Some(client), Some(_)) => interests.push((client.as_fd(), PollFlags::IN)),
+            _ => {}
+        }
+        interests
+    }
+
+    /// Moves what can be moved without waiting; at most a few pieces a stream, so that orders are not starved.
+    pub(super) fn pump(&mut self, log: &mut Log) -> Step {
+        for output in &mut self.outputs {
+            output.pump(log, &mut self.client_gone)?;
+        }
+        self.input.pump();
+        Ok(())
+    }
+
+    /// Whether everything that was written has been taken. `until_end` asks for the end of the streams too; without it
+    /// an empty pipe is enough, because another process may hold it open for as long as it likes.
+    pub(super) fn drained(&self, until_end: bool) -> bool {
+        self.outputs.iter().all(|output| output.pending.is_empty() && (!until_end || output.source.is_none()))
+    }
+
+    /// Stops waiting for a client that does not read.
+    pub(super) fn abandon_clients(&mut self) {
+        self.detach();
+    }
+}
+
+impl Output {
+    fn new(source: OwnedFd, stderr: bool) -> Self {
+        Self { source: Some(source), client: None, stderr, pending: Vec::new() }
+    }
+
+    fn pump(&mut self, log: &mut Log, client_gone: &mut bool) -> Step {
+        const PIECES: usize = 16;
+        for _ in 0..PIECES {
+            self.flush(client_gone);
+            if !self.pending.is_empty() || log.spent {
+                return Ok(());
+            }
+            let Some(source) = &self.source else { return Ok(()) };
+            let mut piece = vec![0; log::MAX_PIECE];
+            match rustix::io::read(source, &mut piece[..]) {
+                // A terminal's master answers EIO when the last process has closed the other side.
+                Ok(0) | Err(Errno::IO) => {
+                    self.source = None;
+                    // The client reads the end of the stream when its writer is gone.
+                    self.client = None;
+                }
+                Ok(length) => {
+                    piece.truncate(length);
+                    log.append(self.stderr, &piece).attempt("write the output log")?;
+                    if self.client.is_some() {
+                        self.pending = piece;
+                    }
+                }
+                Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
+                Err(error) => return Err(error).attempt("read the agent's output"),
+            }
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self, client_gone: &mut bool) {
+        let Some(client) = &self.client else {
+            self.pending.clear();
+            return;
+        };
+        while !self.pending.is_empty() {
+            match rustix::io::write(client, &self.pending) {
+                Ok(written) => drop(self.pending.drain(..written)),
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(_) => {
+                    self.client = None;
+                    self.pending.clear();
+                    *client_gone = true;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+impl Input {
+    fn pump(&mut self) {
+        loop {
+            self.flush();
+            let (Some(client), Some(_), true) = (&self.client, &self.sink, self.pending.is_empty()) else { return };
+            let mut piece = vec![0; 16 << 10];
+            match rustix::io::read(client, &mut piece[..]) {
+                Ok(0) => {
+                    self.client = None;
+                    if self.close_at_end {
+                        self.sink = None;
+                    }
+                }
+                Ok(length) => {
+                    piece.truncate(length);
+                    self.pending = piece;
+                }
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(_) => self.client = None,
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        while let (Some(sink), false) = (&self.sink, self.pending.is_empty()) {
+            match rustix::io::write(sink, &self.pending) {
+                Ok(written) => drop(self.pending.drain(..written)),
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                // The agent has closed its input; what the client still sends goes nowhere, as into a closed pipe.
+                Err(_) => {
+                    self.sink = None;
+                    self.client = None;
+                    self.pending.clear();
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! A stage by itself: a plan goes in, a confined process comes out, and nothing is left. Needs root.
+
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandbox::cgroup::{Cgroup, CgroupLimits, Hierarchies};
+use sandbox::message::{Failure, Order, Received, Receiver, Report, send};
+use sandbox::plan::{Caller, Identity, Mount, Plan, Process, Rlimits, Rule, Window};
+use std::fs::File;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::{Child, Command, Stdio};
+
+const INSTANCE: &str = "agentos-sandbox-tests";
+
+/// A stage and its cgroup, both removed at the end.
+struct Stage {
+    child: Child,
+    socket: OwnedFd,
+    receiver: Receiver,
+    cgroup: Cgroup,
+    hierarchies: Hierarchies,
+}
+
+impl Stage {
+    fn start(slot: &str) -> Self {
+        let hierarchies = Hierarchies::open(INSTANCE).expect("hierarchies");
+        let cgroup = hierarchies.create(slot).expect("cgroup");
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("socket pair");
+        let child = Command::new(env!("CARGO_BIN_EXE_agentos-stage"))
+            .stdin(Stdio::from(theirs))
+            .env_clear()
+            .current_dir("/")
+            .spawn()
+            .expect("stage");
+        let mut stage = Self { child, socket: ours, receiver: Receiver::default(), cgroup, hierarchies };
+        stage.order(&Order::Prepare { cgroup: stage.cgroup.clone() }, &[]);
+        let (report, fds) = stage.report();
+        assert!(matches!(report, Report::Prepared), "{report:?}");
+        assert_eq!(fds.len(), 1, "the pidfd of PID 1");
+        stage
+    }
+
+    fn order(&self, order: &Order, fds: &[&OwnedFd]) {
+        let fds: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
+        send(self.socket.as_fd(), order, &fds).expect("order");
+    }
+
+    fn report(&mut self) -> (Report, Vec<OwnedFd>) {
+        match self.receiver.receive(&self.socket).expect("report") {
+            Received::Message(report, fds) => (report, fds),
+            other => panic!("the stage ended early: {other:?}"),
+        }
+    }
+
+    /// Launches and returns what the main process wrote, and how it ended.
+    fn run(&mut self, plan: Plan) -> Result<(String, i32), Failure> {
+        self.cgroup.limit(&CgroupLimits { memory: 512 << 20, pids: 64, cpu_milli: Some(1000) }).expect("limits");
+        let path = std::env::temp_dir().join(format!("stage-{}-{:p}.log", std::process::id(), &raw const *self));
+        let log = OwnedFd::from(File::create(&path).expect("log"));
+        self.order(&Order::Launch { plan: Box::new(plan) }, &[&log]);
+        let result = loop {
+            match self.report().0 {
+                Report::Started { process: 0 } => {}
+                Report::Failed { process: 0, failure } => break Err(failure),
+                Report::Ended { status, .. } => break Ok(status),
+                other => panic!("{other:?}"),
+            }
+        };
+        let bytes = std::fs::read(&path).expect("log");
+        std::fs::remove_file(&path).expect("log");
+        result.map(|status| (text(&bytes), status))
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.cgroup.kill().expect("kill");
+        self.child.wait().expect("stage");
+        self.cgroup.remove().expect("remove");
+        // Another test may still hold a group beside this one; the last one out removes the directory.
+        drop(self.hierarchies.close());
+    }
+}
+
+fn text(mut bytes: &[u8]) -> String {
+    let mut out = Vec::new();
+    while let Some((record, length)) = sandbox::log::parse(bytes) {
+        out.extend_from_slice(record.data);
+        bytes = &bytes[length..];
+    }
+    String::from_utf8(out).expect("text")
+}
+
+fn plan(argv: &[&str]) -> Plan {
+    let link = |path: &str| Mount::Bind { path: path.into(), executable: true, optional: true };
+    let view = vec![
+        link("/usr"),
+        link("/bin"),
+        link("/lib"),
+        link("/lib64"),
+        Mount::Decoy { path: "/etc/shadow".into(), directory: false },
+        Mount::Tmpfs { path: "/tmp".into(), size: 16 << 20, executable: false, mode: 0o1777 },
+    ];
+    Plan {
+        hostname: "tested".into(),
+        agent: Identity { uid: 1_999_000_001, gid: 1_999_000_001 },
+        init: Identity { uid: 1_999_000_000, gid: 1_999_000_000 },
+        caller: Caller { uid: 0, gid: 0, groups: Vec::new() },
+        view,
+        rules: vec![
+            Rule { path: "/usr".into(), read: true, write: false, execute: true },
+            Rule { path: "/tmp".into(), read: true, write: true, execute: false },
+        ],
+        rlimits: Rlimits { files: 256, file_size: None },
+        process: Process {
+            argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
+            env: vec!["PATH=/usr/bin:/bin".into()],
+            cwd: "/".into(),
+            terminal: None,
+            attached: false,
+            keep_stdin: false,
+        },
+        output_limit: Some(1 << 20),
+    }
+}
+
+fn shell(script: &str) -> Plan {
+    plan(&["sh", "-c", script])
+}
+
+#[test]
+fn a_confined_process_has_no_power_and_its_own_identity() {
+    let mut stage = Stage::start("identity");
+    let script = "id -u; hostname; cat /proc/self/status; echo $$; ls /; cat /etc/shadow; echo x > /usr/x; echo y > /tmp/y && cat /tmp/y";
+    let (out, status) = stage.run(shell(script)).unwrap();
+    assert_eq!(status, 0, "{out}");
+    assert!(out.starts_with("1999000001\ntested\n"), "{out}");
+    for line in
+        ["CapBnd:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", "Groups:\t "]
+    {
+        assert!(out.contains(line), "{line} is missing in {out}");
+    }
+    assert!(out.contains("cat: /etc/shadow: Permission denied"), "{out}");
+    assert!(out.contains("Read-only file system"), "{out}");
+    assert!(out.contains("\ny\n"), "{out}");
+}
+
+#[test]
+fn an_exit_status_and_a_signal_come_back() {
+    assert_eq!(Stage::start("status-7").run(shell("exit 7")).unwrap().1, 7 << 8);
+    assert_eq!(Stage::start("status-segv").run(shell("kill -SEGV $$")).unwrap().1, libc_sigsegv());
+}
+
+fn libc_sigsegv() -> i32 {
+    11
+}
+
+#[test]
+fn a_missing_program_is_said_to_be_missing() {
+    let failure = Stage::start("missing").run(plan(&["/usr/bin/no-such-program"])).unwrap_err();
+    assert_eq!(failure, Failure::Exec { errno: 2 });
+    let failure = Stage::start("not-executable").run(plan(&["/usr/share"])).unwrap_err();
+    assert_eq!(failure, Failure::Exec { errno: 13 });
+}
+
+#[test]
+fn a_step_that_fails_is_named_and_nothing_runs() {
+    let mut broken = shell("echo it ran");
+    broken.view.push(Mount::Bind { path: "/no/such/path".into(), executable: false, optional: false });
+    let sentence = Stage::start("broken").run(broken).unwrap_err().to_string();
+    assert!(sentence.starts_with("cannot open /no/such/path: No such file or directory"), "{sentence}");
+}
+
+#[test]
+fn a_workspace_keeps_its_owner_and_its_sealed_paths() {
+    let directory = tempdir("workspace");
+    std::fs::create_dir_all(directory.join(".git/hooks")).unwrap();
+    std::os::unix::fs::chown(&directory, Some(1234), Some(1234)).unwrap();
+    for inner in [".git", ".git/hooks"] {
+        std::os::unix::fs::chown(directory.join(inner), Some(1234), Some(1234)).unwrap();
+    }
+    let mut plan = shell("id -u > made; touch .git/config; touch .git/hooks/x; mv .git moved; stat -c %u made; pwd");
+    plan.view.push(Mount::Workspace {
+        path: directory.clone(),
+        read_only: false,
+        executable: true,
+        owner: None,
+        sealed: vec![directory.join(".git/hooks")],
+    });
+    plan.rules.push(Rule { path: directory.clone(), read: true, write: true, execute: true });
+    plan.process.cwd.clone_from(&directory);
+    let (out, status) = Stage::start("workspace").run(plan).unwrap();
+    let owner = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(directory.join("made")).unwrap());
+    let config = directory.join(".git/config").exists();
+    let moved = directory.join("moved").exists();
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!((status, owner, config, moved), (0, 1234, true, false), "{out}");
+    assert!(out.contains("touch: cannot touch '.git/hooks/x': Read-only file system"), "{out}");
+    assert!(out.contains("mv: cannot move '.git'") || out.contains("busy"), "{out}");
+    assert!(out.contains("1999000001\n"), "inside, the file is the agent's: {out}");
+}
+
+#[test]
+fn a_terminal_is_its_own() {
+    let mut plan = shell("tty; stty size; echo done");
+    plan.process.terminal = Some(Window { rows: 33, cols: 101 });
+    let (out, status) = Stage::start("terminal").run(plan).unwrap();
+    assert_eq!((status, out.as_str()), (0, "/dev/pts/0\r\n33 101\r\ndone\r\n"));
+}
+
+#[test]
+fn output_past_the_limit_is_reported_and_no_longer_read() {
+    let mut stage = Stage::start("flood");
+    let log = OwnedFd::from(File::create("/dev/null").unwrap());
+    let mut plan = plan(&["yes"]);
+    plan.output_limit = Some(100_000);
+    stage.order(&Order::Launch { plan: Box::new(plan) }, &[&log]);
+    assert!(matches!(stage.report().0, Report::Started { process: 0 }));
+    assert!(matches!(stage.report().0, Report::OutputSpent));
+    stage.cgroup.kill().unwrap();
+    assert!(matches!(stage.report().0, Report::Ended { status: 9, output } if output < 400_000));
+}
+
+#[test]
+fn nothing_survives_the_daemon() {
+    let mut stage = Stage::start("orphan");
+    let log = OwnedFd::from(File::create("/dev/null").unwrap());
+    stage.order(&Order::Launch { plan: Box::new(shell("setsid sleep 1000 & trap '' TERM HUP; sleep 1000")) }, &[&log]);
+    assert!(matches!(stage.report().0, Report::Started { process: 0 }));
+    assert!(stage.cgroup.populated().unwrap());
+    let (unconnected, _) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+    stage.socket = unconnected;
+    stage.child.wait().unwrap();
+    assert!(!stage.cgroup.populated().unwrap());
+}
+
+fn tempdir(name: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("agentos-sandbox-{}-{name}", std::process::id()));
+    std::fs::create_dir(&path).unwrap();
+    path
+}
