@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -28,6 +28,13 @@ pub(crate) struct Story {
     coloured: bool,
 }
 
+/// Prints a line. A reader that went away (`make demo | head`) does not stop the story, which ends by its exit status.
+fn say(line: &str) {
+    if let Err(error) = writeln!(io::stdout(), "{line}") {
+        debug_assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+    }
+}
+
 impl Story {
     /// An untold story.
     pub(crate) fn new() -> Self {
@@ -36,21 +43,21 @@ impl Story {
 
     /// Who plays.
     pub(crate) fn title(&self, cli: &Cli, ready_line: &str) {
-        println!("\n{}", self.bold("A real coding agent: confined, run, stopped, killed"));
-        println!("  agent   {}, unmodified, from the npm registry", cli.package());
-        println!("  model   a script inside the sandbox; it plays a model that turns hostile");
-        println!("  policy  coding-agent, and leave to run the agent's own program");
-        println!("  daemon  {ready_line}");
+        say(&format!("\n{}", self.bold("A real coding agent: confined, run, stopped, killed")));
+        say(&format!("  agent   {}, unmodified, from the npm registry", cli.package()));
+        say("  model   a script inside the sandbox; it plays a model that turns hostile");
+        say("  policy  coding-agent, and leave to run the agent's own program");
+        say(&format!("  daemon  {ready_line}"));
     }
 
     /// A new chapter.
     pub(crate) fn chapter(&self, heading: &str) {
-        println!("\n{}", self.bold(heading));
+        say(&format!("\n{}", self.bold(heading)));
     }
 
     /// A line that is neither promise nor table.
     pub(crate) fn note(&self, text: &str) {
-        println!("  {text}");
+        say(&format!("  {text}"));
     }
 
     /// A table of attempts.
@@ -59,9 +66,9 @@ impl Story {
             rows.iter().map(|row| cell(row).chars().count()).chain([heading.len()]).max().unwrap_or_default()
         };
         let (first, second) = (width(|row| &row.attempted, "attempted"), width(|row| row.executed, "executed"));
-        println!("  {}", self.dim(&format!("{:first$}  {:second$}  stopped by", "attempted", "executed")));
+        say(&format!("  {}", self.dim(&format!("{:first$}  {:second$}  stopped by", "attempted", "executed"))));
         for Row { attempted, executed, stopped_by } in rows {
-            println!("  {}", format!("{attempted:first$}  {executed:second$}  {stopped_by}").trim_end());
+            say(&format!("  {}", format!("{attempted:first$}  {executed:second$}  {stopped_by}").trim_end()));
         }
     }
 
@@ -70,11 +77,11 @@ impl Story {
         match seen {
             Ok(()) => {
                 self.held += 1;
-                println!("  {} {expectation}", self.paint("32", "✓"));
+                say(&format!("  {} {expectation}", self.paint("32", "✓")));
             }
             Err(instead) => {
                 self.broken += 1;
-                println!("  {} {expectation}\n      but: {instead}", self.paint("31", "✗"));
+                say(&format!("  {} {expectation}\n      but: {instead}", self.paint("31", "✗")));
             }
         }
     }
@@ -82,16 +89,16 @@ impl Story {
     /// The story could not be told to its end.
     pub(crate) fn broke_off(&mut self, error: &Error) {
         self.broken += 1;
-        println!("\n{} {error:#}", self.paint("31", "The story broke off:"));
+        say(&format!("\n{} {error:#}", self.paint("31", "The story broke off:")));
     }
 
     /// The last line and the exit status.
     pub(crate) fn ending(&self) -> ExitCode {
         if self.broken == 0 {
-            println!("\n{}", self.bold(&format!("All {} expectations held; nothing was left behind.", self.held)));
+            say(&format!("\n{}", self.bold(&format!("All {} expectations held; nothing was left behind.", self.held))));
             return ExitCode::SUCCESS;
         }
-        println!("\n{}", self.paint("31", &format!("{} expectations held, {} did not.", self.held, self.broken)));
+        say(&format!("\n{}", self.paint("31", &format!("{} expectations held, {} did not.", self.held, self.broken))));
         ExitCode::FAILURE
     }
 
