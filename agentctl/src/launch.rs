@@ -41,12 +41,15 @@ pub(crate) fn exec(socket: &Path, options: cli::Exec) -> Result<u8, Failure> {
     if options.connection.tty {
         require_terminal("exec -t", "or leave -t out")?;
     }
-    let request = Exec {
-        name: options.name,
-        command: options.command,
-        env: environment(options.env)?,
-        stdio: stdio(&options.connection, true),
-    };
+    let mut env = environment(options.env)?;
+    if options.connection.tty
+        && !env.iter().any(|(name, _)| name == "TERM")
+        && let Ok(kind) = std::env::var("TERM")
+    {
+        // The agent's own environment is of the terminal that it was started from, if from any.
+        env.push(("TERM".to_owned(), kind));
+    }
+    let request = Exec { name: options.name, command: options.command, env, stdio: stdio(&options.connection, true) };
     foreground::run(socket, &request, manner(options.connection))
 }
 

@@ -7,6 +7,8 @@ use crate::failure::Failure;
 use signal_hook::consts::signal as number;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
+use std::fs::File;
+use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -38,7 +40,7 @@ impl Signals {
     /// Catches the signals of a foreground command from now on.
     pub(crate) fn catch() -> Result<Self, Failure> {
         let (read, write) = UnixStream::pair().map_err(Failure::os("make a socket pair for signals"))?;
-        let ignored = ignored_mask(&std::fs::read_to_string("/proc/self/status").unwrap_or_default());
+        let ignored = ignored_mask(&own_status());
         let wanted = FORWARDED.into_iter().chain(OURS).filter(|signal| ignored & (1 << (signal - 1)) == 0);
         SignalDelivery::with_pipe(read, write, SignalOnly, wanted)
             .map(|delivery| Self { delivery })
@@ -63,6 +65,13 @@ impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.delivery.get_read().as_fd()
     }
+}
+
+/// /proc/self/status in one read(2): the file has no size, and the kernel would write it anew for each further read.
+fn own_status() -> String {
+    let mut buffer = [0; 4096];
+    let read = File::open("/proc/self/status").and_then(|mut file| file.read(&mut buffer));
+    String::from_utf8_lossy(&buffer[..read.unwrap_or(0)]).into_owned()
 }
 
 /// The line `SigIgn:` of /proc/PID/status (proc_pid_status(5)); nothing ignored when there is none.

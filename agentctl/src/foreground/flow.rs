@@ -18,7 +18,7 @@ const CERTAIN: usize = 4 << 10;
 /// How a sink is written without waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// It never makes us wait for a reader: regular files.
+    /// It never makes us wait for a reader: regular files, /dev/null.
     Plain,
     /// RWF_NOWAIT, or its own O_NONBLOCK: EAGAIN tells that it is full. Pipes and sockets.
     Nowait,
@@ -52,6 +52,7 @@ impl<S: AsFd, K: AsFd> Flow<S, K> {
         let kind = rustix::fs::fstat(&sink).map(|stat| FileType::from_raw_mode(stat.st_mode));
         let way = match kind {
             Ok(FileType::RegularFile) => Way::Plain,
+            Ok(FileType::CharacterDevice) if !rustix::termios::isatty(&sink) => Way::Plain,
             Ok(FileType::Fifo | FileType::Socket) => Way::Nowait,
             _ => Way::Pieces,
         };

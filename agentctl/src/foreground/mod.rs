@@ -158,7 +158,7 @@ impl<M: Start> Session<'_, M> {
             polled.push(PollFd::new(&self.client, PollFlags::IN));
         }
         let input = &self.streams.input;
-        if let Some((descriptor, events)) = input.interest().filter(|_| readable) {
+        if let Some((descriptor, events)) = input.interest().filter(|_| readable || input.waiting() == Waiting::Sink) {
             sources.push(Source::Input);
             polled.push(PollFd::from_borrowed_fd(descriptor, events));
         }
@@ -230,7 +230,10 @@ impl<M: Start> Session<'_, M> {
     fn leave(mut self) -> Result<u8, Failure> {
         let Some(target) = &self.target else { return Ok(0) };
         let told = self.control.detach(target);
-        drop(self.terminal.take());
+        if self.terminal.take().is_some() {
+            // The cursor stands wherever the program left it.
+            show::new_line();
+        }
         told?;
         show::notice(&format!("detached; it goes on: agentctl attach {}", target.name));
         Ok(0)

@@ -62,6 +62,12 @@ pub(crate) fn notice(text: &str) {
     if writeln!(io::stderr(), "agentctl: {shown}").is_err() {}
 }
 
+/// Ends a line on standard error that another program has begun.
+pub(crate) fn new_line() {
+    // As with a notice: there is nobody left to tell.
+    if writeln!(io::stderr()).is_err() {}
+}
+
 /// A command line as one text, quoted as a shell would need it.
 pub(crate) fn command_line(command: &[String]) -> String {
     let plain = |c: char| c.is_alphanumeric() || "-_./=:,@%+^".contains(c);
