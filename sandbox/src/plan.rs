@@ -62,8 +62,8 @@ pub enum Mount {
         /// A source that does not exist is left out instead of failing the start.
         optional: bool,
     },
-    /// A host directory that the agent may work in, at its own path, idmapped so that on disk its files belong to
-    /// `owner`. The path must hold no symbolic link.
+    /// A host directory (or file) that the agent may write, at its own path, idmapped so that on disk its files belong
+    /// to `owner`. The path must hold no symbolic link.
     Workspace {
         /// Path on the host, and inside.
         path: PathBuf,
@@ -71,8 +71,11 @@ pub enum Mount {
         read_only: bool,
         /// Programs beneath it may be executed.
         executable: bool,
-        /// Who on disk the agent is shown as; `None` takes the directory's own owner.
+        /// Who on disk the agent is shown as; `None` takes the owner of the outermost such directory above, or else the
+        /// directory's own.
         owner: Option<Identity>,
+        /// A source that does not exist is left out instead of failing the start.
+        optional: bool,
         /// Paths beneath it that stay read-only. Their parents are pinned (made mount points), so that the agent
         /// cannot move them aside; one that does not exist is left out.
         sealed: Vec<PathBuf>,

@@ -184,6 +184,7 @@ fn a_workspace_keeps_its_owner_and_its_sealed_paths() {
         read_only: false,
         executable: true,
         owner: None,
+        optional: false,
         sealed: vec![directory.join(".git/hooks")],
     });
     plan.rules.push(Rule { path: directory.clone(), read: true, write: true, execute: true });
@@ -197,6 +198,36 @@ fn a_workspace_keeps_its_owner_and_its_sealed_paths() {
     assert!(out.contains("touch: cannot touch '.git/hooks/x': Read-only file system"), "{out}");
     assert!(out.contains("mv: cannot move '.git'") || out.contains("busy"), "{out}");
     assert!(out.contains("1999000001\n"), "inside, the file is the agent's: {out}");
+}
+
+#[test]
+fn what_is_not_granted_in_a_workspace_is_masked() {
+    let directory = tempdir("mask");
+    std::fs::write(directory.join(".env"), "secret").unwrap();
+    std::fs::create_dir(directory.join("keys")).unwrap();
+    std::fs::write(directory.join("keys/a"), "secret").unwrap();
+    let mut plan =
+        shell("cat .env; ls keys; cat keys/a; mv .env x; rm -rf keys; cat absent; echo new > absent; ls -a /");
+    let none = |name: &str, is_directory| Mount::Decoy { path: directory.join(name), directory: is_directory };
+    plan.view.push(Mount::Workspace {
+        path: directory.clone(),
+        read_only: false,
+        executable: true,
+        owner: None,
+        optional: false,
+        sealed: vec![],
+    });
+    plan.view.extend([none(".env", false), none("keys", true), none("absent", false)]);
+    plan.rules.push(Rule { path: directory.clone(), read: true, write: true, execute: true });
+    plan.process.cwd.clone_from(&directory);
+    let (out, _) = Stage::start("mask").run(plan).unwrap();
+    let kept = std::fs::read_to_string(directory.join(".env")).unwrap()
+        + &std::fs::read_to_string(directory.join("keys/a")).unwrap();
+    let made = std::fs::read_to_string(directory.join("absent")).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!((kept.as_str(), made.as_str()), ("secretsecret", "new\n"), "{out}");
+    assert!(!out.contains("secret") && !out.contains(".mask"), "{out}");
+    assert!(out.contains("cat: .env: Permission denied") && out.contains("keys': Permission denied"), "{out}");
 }
 
 #[test]

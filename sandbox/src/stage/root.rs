@@ -10,7 +10,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, mknodat, openat2};
-use rustix::mount::{MoveMountFlags, move_mount};
+use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::net::{AddressFamily, SocketType, socket};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -26,12 +26,23 @@ pub(super) enum Placed {
     Tree { path: PathBuf, directory: bool },
     /// A private tmpfs of the agent.
     Tmpfs { path: PathBuf, size: u64, executable: bool, mode: u32, uid: u32, gid: u32 },
-    /// A small read-only file; empty ones are decoys.
+    /// A small read-only file.
     File { path: PathBuf, contents: String },
-    /// An empty directory that nobody may list.
-    Directory { path: PathBuf },
+    /// An empty file or directory in place of what is not granted. Where Landlock grants what lies above (`covered`),
+    /// only its own permissions can refuse; elsewhere they must let the attempt through to Landlock, which records it.
+    Decoy { path: PathBuf, kind: Decoy },
     /// A symbolic link.
     Symlink { path: PathBuf, target: PathBuf },
+}
+
+/// What kind of decoy.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct Decoy {
+    pub(super) directory: bool,
+    /// A Landlock rule grants what lies above.
+    pub(super) covered: bool,
+    /// It lies in a directory of the host.
+    pub(super) hosted: bool,
 }
 
 /// Any directory that exists in the initial mount namespace will do to mount the new root on before the pivot.
@@ -146,7 +157,7 @@ pub(super) fn place(things: Vec<Placed>, trees: Vec<OwnedFd>) -> Step {
                     options.write(true).create_new(true).mode(0o444).open(&path).attempt_on("make", &path)?;
                 io::Write::write_all(&mut file, contents.as_bytes()).attempt_on("write", &path)?;
             }
-            Placed::Directory { path } => make_directories(&path)?,
+            Placed::Decoy { path, kind } => place_decoy(&path, kind)?,
             Placed::Symlink { path, target } => {
                 make_parents(&path)?;
                 symlink(target, &path).attempt_on("make the link", &path)?;
@@ -171,6 +182,49 @@ fn place_tree(path: &Path, directory: bool, tree: &OwnedFd) -> Step {
         openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).attempt_on("open the mount point", path)?;
     let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH | MoveMountFlags::MOVE_MOUNT_T_EMPTY_PATH;
     move_mount(tree, "", &target, "", flags).attempt_on("mount", path)
+}
+
+fn make_file(path: &Path, contents: &str, mode: u32) -> Step {
+    make_parents(path)?;
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create_new(true).mode(mode).open(path).attempt_on("make", path)?;
+    io::Write::write_all(&mut file, contents.as_bytes()).attempt_on("write", path)
+}
+
+/// A decoy among our own file systems is made. Over something of the host it is mounted; and what a host directory does
+/// not have (`hosted`) is not made, since it would be made on the host.
+fn place_decoy(path: &Path, kind: Decoy) -> Step {
+    if path.symlink_metadata().is_ok() {
+        return mask(path, kind.directory);
+    }
+    match kind {
+        Decoy { hosted: true, .. } => Ok(()),
+        Decoy { directory: true, .. } => {
+            make_directories(path)?;
+            let mode = if kind.covered { 0 } else { 0o555 };
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).attempt_on("set the mode of", path)
+        }
+        Decoy { directory: false, .. } => make_file(path, "", if kind.covered { 0 } else { 0o444 }),
+    }
+}
+
+/// Mounts something empty and closed over `path`, so that what the host has there is out of reach.
+fn mask(path: &Path, directory: bool) -> Step {
+    const MASK: &str = "/.mask";
+    if directory {
+        fs::create_dir(MASK).attempt("make a mask")?;
+    } else {
+        make_file(Path::new(MASK), "", 0)?;
+    }
+    fs::set_permissions(MASK, fs::Permissions::from_mode(0o0)).attempt("close a mask")?;
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    let tree = open_tree(CWD, MASK, flags).attempt("clone a mask")?;
+    set_attributes(tree.as_fd(), &Attributes { read_only: true, no_exec: true, no_dev: true, ..Attributes::default() })
+        .attempt("make a mask read-only")?;
+    place_tree(path, directory, &tree)?;
+    // The mount holds it; the name would only be a curiosity.
+    let removed = if directory { fs::remove_dir(MASK) } else { fs::remove_file(MASK) };
+    removed.attempt("remove the name of a mask")
 }
 
 fn make_parents(path: &Path) -> Step {

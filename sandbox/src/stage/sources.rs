@@ -5,7 +5,7 @@
 //! nothing can be swapped in between.
 
 use super::idmap;
-use super::root::Placed;
+use super::root::{Decoy, Placed};
 use super::step::{Attempt as _, Step};
 use crate::plan::{Caller, Identity, Mount, Plan};
 use crate::sys::mount::{Attributes, set_attributes};
@@ -46,9 +46,10 @@ struct Beneath {
 pub(super) fn view(plan: &Plan) -> Step<View> {
     let sources = as_caller(&plan.caller, || open_all(plan))?;
     let mut view = View::new();
+    let mut owners = Owners::default();
     for (mount, opened) in plan.view.iter().zip(sources) {
         for source in opened {
-            view.extend(make(mount, source, plan.agent)?);
+            view.extend(make(mount, source, (plan, &mut owners))?);
         }
     }
     Ok(view)
@@ -78,7 +79,7 @@ fn open_all(plan: &Plan) -> Step<Vec<Vec<Source>>> {
 fn open(mount: &Mount, plan: &Plan) -> Step<Vec<Source>> {
     match mount {
         Mount::Bind { path, executable, optional } => open_bind(path, *executable, *optional, plan),
-        Mount::Workspace { path, sealed, .. } => open_workspace(path, sealed).map(|source| vec![source]),
+        Mount::Workspace { path, sealed, optional, .. } => open_workspace(path, sealed, *optional),
         Mount::Tmpfs { .. } | Mount::File { .. } | Mount::Decoy { .. } | Mount::Symlink { .. } => {
             Ok(vec![Source::Made])
         }
@@ -131,11 +132,13 @@ const WORKSPACE_REMEDY: &str =
 const SEALED_REMEDY: &str =
     "a path that must stay read-only in the workspace may not be a symbolic link; remove the link";
 
-fn open_workspace(path: &Path, sealed: &[PathBuf]) -> Step<Source> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let descriptor = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS)
-        .attempt_on("open the workspace", path)
-        .map_err(|e| e.remedy(WORKSPACE_REMEDY))?;
+fn open_workspace(path: &Path, sealed: &[PathBuf], optional: bool) -> Step<Vec<Source>> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC;
+    let place = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if optional => return Ok(Vec::new()),
+        other => other.attempt_on("open the workspace", path).map_err(|e| e.remedy(WORKSPACE_REMEDY))?,
+    };
+    let descriptor = reopen(&place).attempt_on("open the workspace", path).map_err(|e| e.remedy(WORKSPACE_REMEDY))?;
     let mut beneath: Vec<Beneath> = Vec::new();
     for seal in sealed {
         let Ok(relative) = seal.strip_prefix(path) else { continue };
@@ -157,18 +160,19 @@ fn open_workspace(path: &Path, sealed: &[PathBuf]) -> Step<Source> {
         }
     }
     beneath.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(Source::Workspace { descriptor, beneath })
+    Ok(vec![Source::Workspace { descriptor, beneath }])
 }
 
-fn make(mount: &Mount, source: Source, agent: Identity) -> Step<View> {
+fn make(mount: &Mount, source: Source, (plan, owners): (&Plan, &mut Owners)) -> Step<View> {
     match (mount, source) {
         (Mount::Workspace { path, read_only, executable, owner, .. }, Source::Workspace { descriptor, beneath }) => {
-            let settings = Work { read_only: *read_only, executable: *executable, owner: *owner, agent };
+            let owner = owners.of(path, *owner, &descriptor)?;
+            let settings = Work { read_only: *read_only, executable: *executable, owner, agent: plan.agent };
             make_workspace(path, &descriptor, beneath, settings)
         }
         (_, Source::Found { path, descriptor, executable }) => Ok(vec![make_bind(path, &descriptor, executable)?]),
         (_, Source::Link { path, target }) => Ok(vec![(Placed::Symlink { path, target }, None)]),
-        (mount, _) => Ok(make_own(mount, agent).into_iter().map(|placed| (placed, None)).collect()),
+        (mount, _) => Ok(make_own(mount, plan).into_iter().map(|placed| (placed, None)).collect()),
     }
 }
 
@@ -181,21 +185,36 @@ fn make_bind(path: PathBuf, descriptor: &OwnedFd, executable: bool) -> Step<(Pla
     Ok((Placed::Tree { path, directory }, Some(tree)))
 }
 
+/// Who the agent is on disk, by directory. A directory within a workspace has the workspace's owner and not its own: a
+/// file that somebody else left there must not make the agent somebody else.
+#[derive(Default)]
+struct Owners(Vec<(PathBuf, Identity)>);
+
+impl Owners {
+    fn of(&mut self, path: &Path, given: Option<Identity>, descriptor: &OwnedFd) -> Step<Identity> {
+        let above = self.0.iter().find(|(above, _)| path.starts_with(above)).map(|(_, owner)| *owner);
+        let owner = match given.or(above) {
+            Some(owner) => owner,
+            None => fstat(descriptor)
+                .map(|stat| Identity { uid: stat.st_uid, gid: stat.st_gid })
+                .attempt_on("look at", path)?,
+        };
+        self.0.push((path.to_owned(), owner));
+        Ok(owner)
+    }
+}
+
 /// How a workspace is shown.
 #[derive(Clone, Copy)]
 struct Work {
     read_only: bool,
     executable: bool,
-    owner: Option<Identity>,
+    owner: Identity,
     agent: Identity,
 }
 
 fn make_workspace(path: &Path, root: &OwnedFd, beneath: Vec<Beneath>, work: Work) -> Step<View> {
-    let owner = match work.owner {
-        Some(owner) => owner,
-        None => fstat(root).map(|stat| Identity { uid: stat.st_uid, gid: stat.st_gid }).attempt_on("look at", path)?,
-    };
-    let map = idmap::user_namespace(owner, work.agent)?;
+    let map = idmap::user_namespace(work.owner, work.agent)?;
     let mut view = vec![make_mapped(path, root, &map, work)?];
     for part in beneath {
         let work = Work { read_only: work.read_only || part.sealed, ..work };
@@ -229,20 +248,34 @@ fn clone_tree(descriptor: &OwnedFd, recursive: OpenTreeFlags) -> rustix::io::Res
 }
 
 /// What has no source on the host.
-fn make_own(mount: &Mount, agent: Identity) -> Option<Placed> {
+fn make_own(mount: &Mount, plan: &Plan) -> Option<Placed> {
+    let agent = plan.agent;
     Some(match mount.clone() {
         Mount::Tmpfs { path, size, executable, mode } => {
             Placed::Tmpfs { path, size, executable, mode, uid: agent.uid, gid: agent.gid }
         }
         Mount::File { path, contents } => Placed::File { path, contents },
-        Mount::Decoy { path, directory: true } => Placed::Directory { path },
-        Mount::Decoy { path, directory: false } => Placed::File { path, contents: String::new() },
+        Mount::Decoy { path, directory } => {
+            let covered = plan.rules.iter().any(|rule| rule.read && path.starts_with(&rule.path));
+            // The innermost thing above decides; a tmpfs of the agent's may lie within a host directory.
+            let above = plan.view.iter().filter(|mount| path.starts_with(mount.path()) && mount.path() != path);
+            let hosted = above.max_by_key(|mount| mount.path().as_os_str().len()).is_some_and(|m| m.source().is_some());
+            Placed::Decoy { path, kind: Decoy { directory, covered, hosted } }
+        }
         Mount::Symlink { path, target } => Placed::Symlink { path, target },
         Mount::Bind { .. } | Mount::Workspace { .. } => return None,
     })
 }
 
 impl Mount {
+    /// Where it stands inside.
+    fn path(&self) -> &Path {
+        match self {
+            Self::Bind { path, .. } | Self::Workspace { path, .. } | Self::Tmpfs { path, .. } => path,
+            Self::File { path, .. } | Self::Decoy { path, .. } | Self::Symlink { path, .. } => path,
+        }
+    }
+
     /// The host path that is shown, if it is one.
     fn source(&self) -> Option<&Path> {
         match self {
