@@ -6,7 +6,6 @@ use crate::show;
 use crate::values::{PolicyArgument, read_policy};
 use policies::{Effective, Loader, ProfileName, Shipped, SourceText};
 use std::error::Error;
-use std::io::ErrorKind;
 use std::path::PathBuf;
 
 /// `agentctl policy …`.
@@ -58,8 +57,9 @@ impl Loader for Directories {
     fn load(&self, name: &ProfileName) -> Result<Option<SourceText>, Box<dyn Error + Send + Sync>> {
         for directory in &self.0 {
             let path = directory.join(format!("{name}.yaml"));
-            match std::fs::symlink_metadata(&path) {
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
+            // What may not even be looked at is an error of reading it, not a profile that is absent.
+            match path.try_exists() {
+                Ok(false) => {}
                 _ => return Ok(Some(SourceText { origin: path.display().to_string(), text: read_policy(&path)? })),
             }
         }

@@ -105,7 +105,9 @@ impl FromStr for WorkspaceArgument {
 impl WorkspaceArgument {
     /// The directory's own path; the daemon takes none with symbolic links, which an agent could redirect.
     pub(crate) fn resolve(&self) -> Result<Workspace, Failure> {
-        let wrong = |why: &str| Failure::Usage(format!("the workspace {}: {why}", self.directory.display()));
+        let wrong = |why: &str| {
+            Failure::Usage(format!("the workspace {}: {why}; give a directory that exists", self.directory.display()))
+        };
         let path = self.directory.canonicalize().map_err(|error| wrong(&error.to_string()))?;
         if !path.is_dir() {
             return Err(wrong("it is not a directory"));

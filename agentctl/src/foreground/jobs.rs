@@ -1,0 +1,85 @@
+//! Signals and the terminal of a foreground session: what a job of a shell has to do.
+
+use super::start::Start;
+use super::{Forwarding, Session};
+use crate::failure::Failure;
+use crate::show;
+use crate::signals::Request;
+use crate::terminal;
+use protocol::signal::Signal;
+
+impl<M: Start> Session<'_, M> {
+    pub(super) fn obey(&mut self, request: Request) -> Result<(), Failure> {
+        match request {
+            Request::Resize => self.tell_window(),
+            Request::Suspend => self.suspend(),
+            Request::Resume => {
+                if let Some(terminal) = &mut self.terminal {
+                    terminal.forget();
+                }
+                if self.forwarding == Forwarding::All {
+                    self.forward(Signal::CONT);
+                }
+            }
+            Request::Forward(number) => {
+                let signal = Signal::from_number(number).filter(|signal| self.is_for_the_agent(*signal));
+                match signal {
+                    Some(signal) => self.forward(signal),
+                    None => return Err(Failure::Signal(u8::try_from(number).unwrap_or(0))),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Before it runs and after it has ended, signals are for us: leaving then hangs up at most what did not start.
+    fn is_for_the_agent(&self, signal: Signal) -> bool {
+        let running = self.target.is_some() && self.exit.is_none();
+        running
+            && match self.forwarding {
+                Forwarding::All => true,
+                Forwarding::Typed => signal != Signal::TERM && signal != Signal::HUP,
+                Forwarding::Nothing => false,
+            }
+    }
+
+    /// A signal that cannot be delivered must not end the foreground command, but the person who sent it must know.
+    fn forward(&mut self, signal: Signal) {
+        if let Some(target) = self.target.as_ref().filter(|_| self.exit.is_none())
+            && let Err(failure) = self.control.kill(target, signal)
+        {
+            show::notice(&format!("{signal} did not reach {}: {}", target.name, failure.sentence()));
+        }
+    }
+
+    /// Stops the agent, then ourselves, as the shell expects of a job.
+    fn suspend(&mut self) {
+        // A session's leader has no shell above it that could continue it.
+        if rustix::process::getsid(None) == Ok(rustix::process::getpid()) {
+            return;
+        }
+        if self.forwarding == Forwarding::All {
+            self.forward(Signal::STOP);
+        }
+        if let Some(terminal) = &mut self.terminal {
+            terminal.restore();
+        }
+        let us = rustix::process::getpid();
+        if let Err(error) = rustix::process::kill_process(us, rustix::process::Signal::STOP) {
+            show::notice(&format!("cannot stop: {error}"));
+        }
+        // Stopped here. SIGCONT then arrives as a signal to us, and the loop lends the terminal again.
+    }
+
+    pub(super) fn tell_window(&mut self) {
+        let window = terminal::window();
+        if let (Some(_), Some(target), None) = (&self.terminal, &self.target, &self.exit)
+            && self.window != Some(window)
+        {
+            self.window = Some(window);
+            if let Err(failure) = self.control.resize(target, window) {
+                show::notice(&format!("the terminal's size did not reach {}: {}", target.name, failure.sentence()));
+            }
+        }
+    }
+}
