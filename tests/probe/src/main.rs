@@ -11,13 +11,22 @@
 
 #![allow(unsafe_code, reason = "an attacker's tool: raw system calls are its subject, and nothing links to it")]
 
+mod allowed;
 mod behaviours;
+mod credentials;
 mod denials;
+mod host_files;
+mod inheritance;
 mod ipc;
+mod kernel;
+mod launcher;
+mod memory_surface;
 mod modes;
 mod mount_api;
 mod mounts;
 mod namespaces;
+mod netlink;
+mod network;
 mod outcome;
 mod params;
 mod primitive;
@@ -25,7 +34,10 @@ mod priorities;
 mod processes;
 mod runner;
 mod signals;
+mod surface;
 mod syscall;
+mod terminal;
+mod workspace;
 
 use std::{
     io::{self, Write},

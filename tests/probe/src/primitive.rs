@@ -3,7 +3,9 @@
 use serde::{Serialize, Serializer};
 
 use crate::{
-    ipc, modes, mount_api, mounts, namespaces, outcome::Attempt, params::Params, priorities, processes, signals,
+    allowed, credentials, host_files, inheritance, ipc, kernel, launcher, memory_surface, modes, mount_api, mounts,
+    namespaces, netlink, network, outcome::Attempt, params::Params, priorities, processes, signals, surface, terminal,
+    workspace,
 };
 
 /// One thing that an attacker tries.
@@ -54,8 +56,21 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { name: "processes", tables: &[processes::PRIMITIVES, signals::PRIMITIVES, priorities::PRIMITIVES] },
     Family { name: "namespaces", tables: &[namespaces::PRIMITIVES] },
     Family { name: "mounts", tables: &[mounts::PRIMITIVES, mount_api::PRIMITIVES] },
-    Family { name: "kernel", tables: &[modes::PRIMITIVES] },
-    Family { name: "ipc_net", tables: &[ipc::PRIMITIVES] },
+    Family {
+        name: "kernel",
+        tables: &[
+            kernel::PRIMITIVES,
+            surface::PRIMITIVES,
+            memory_surface::PRIMITIVES,
+            terminal::PRIMITIVES,
+            modes::PRIMITIVES,
+        ],
+    },
+    Family { name: "ipc_net", tables: &[ipc::PRIMITIVES, network::PRIMITIVES, netlink::PRIMITIVES] },
+    Family { name: "host_files", tables: &[host_files::PRIMITIVES] },
+    Family { name: "inheritance", tables: &[inheritance::PRIMITIVES, credentials::PRIMITIVES] },
+    Family { name: "launcher", tables: &[launcher::PRIMITIVES, workspace::PRIMITIVES] },
+    Family { name: ALLOWED, tables: &[allowed::PRIMITIVES] },
 ];
 
 impl Family {
@@ -96,7 +111,7 @@ mod tests {
     #[test]
     fn all_means_every_attack_and_nothing_that_must_work() {
         let selected = select("all");
-        assert!(selected.len() >= 70, "only {} primitives", selected.len());
+        assert!(selected.len() >= 140, "only {} primitives", selected.len());
         assert!(selected.iter().all(|(family, _)| *family != ALLOWED));
         assert!(select("no.such").is_empty());
     }

@@ -17,6 +17,8 @@ use crate::{
     syscall::{Fork, call, exit_now, fork, ptr, ptr_mut, w, wait_for},
 };
 
+/// PIPE_BUF: one write of the child up to this arrives whole, so one read takes it.
+const LINE_LIMIT: usize = 4096;
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 /// The child's way to say that the machine has no such thing, from where it cannot write a line (a signal handler).
 pub(crate) const EXIT_ABSENT: i32 = 77;
@@ -57,9 +59,8 @@ fn read_line(reader: i32, deadline: Instant) -> io::Result<Vec<u8>> {
     if call(libc::SYS_poll, &[ptr_mut(&mut poll), w(1), w(timeout)])? == 0 {
         return Ok(Vec::new());
     }
-    // One write of the child up to PIPE_BUF arrives whole, so one read takes it.
-    let mut line = vec![0u8; 4096];
-    let length = call(libc::SYS_read, &[w(reader), ptr_mut(line.as_mut_slice()), w(line.len())])?;
+    let mut line = vec![0u8; LINE_LIMIT];
+    let length = call(libc::SYS_read, &[w(reader), ptr_mut(line.as_mut_slice()), w(LINE_LIMIT)])?;
     line.truncate(usize::try_from(length).unwrap_or(0));
     Ok(line)
 }

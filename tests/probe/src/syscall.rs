@@ -1,68 +1,68 @@
 //! System calls as an attacker makes them: by number, with any word in any register.
 //!
-//! [`call`] is not sound in general (a system call can do anything to the process that makes it). It is safe to *use*
-//! here because every primitive runs in a forked child that is thrown away, and memory is passed by [`ptr`] and
-//! [`ptr_mut`] from live borrows only.
+//! [`call`] is not sound in general: a system call can do anything to the process that makes it. It is safe to *use*
+//! here because every primitive runs in a forked child that is thrown away, and because memory is passed as a borrow: a
+//! [`Word`] cannot outlive what it points at.
 
-use std::{ffi::CStr, io};
+use std::{ffi::CStr, io, marker::PhantomData};
 
-/// One register of a system call.
+/// One register of a system call; `'a` is the life of the memory that it points at.
 #[derive(Clone, Copy)]
-pub(crate) struct Word(usize);
+pub(crate) struct Word<'a>(usize, PhantomData<&'a ()>);
 
-impl From<i32> for Word {
+impl From<i32> for Word<'_> {
     fn from(value: i32) -> Self {
-        Self((value as isize).cast_unsigned())
+        Self((value as isize).cast_unsigned(), PhantomData)
     }
 }
 
-impl From<u32> for Word {
+impl From<u32> for Word<'_> {
     fn from(value: u32) -> Self {
-        Self(value as usize)
+        Self(value as usize, PhantomData)
     }
 }
 
-impl From<i64> for Word {
+impl From<i64> for Word<'_> {
     fn from(value: i64) -> Self {
-        Self(usize::from_ne_bytes(value.to_ne_bytes()))
+        Self(usize::from_ne_bytes(value.to_ne_bytes()), PhantomData)
     }
 }
 
-impl From<u64> for Word {
+impl From<u64> for Word<'_> {
     fn from(value: u64) -> Self {
-        Self(usize::from_ne_bytes(value.to_ne_bytes()))
+        Self(usize::from_ne_bytes(value.to_ne_bytes()), PhantomData)
     }
 }
 
-impl From<usize> for Word {
+impl From<usize> for Word<'_> {
     fn from(value: usize) -> Self {
-        Self(value)
+        Self(value, PhantomData)
     }
 }
 
-impl From<&CStr> for Word {
-    fn from(value: &CStr) -> Self {
-        Self(value.as_ptr().expose_provenance())
+impl<'a> From<&'a CStr> for Word<'a> {
+    fn from(value: &'a CStr) -> Self {
+        Self(value.as_ptr().expose_provenance(), PhantomData)
     }
 }
 
 /// Any integer or C string as a register.
-pub(crate) fn w(value: impl Into<Word>) -> Word {
+pub(crate) fn w<'a>(value: impl Into<Word<'a>>) -> Word<'a> {
     value.into()
 }
 
 /// The address of memory that the kernel reads.
-pub(crate) fn ptr<T: ?Sized>(value: &T) -> Word {
-    Word(std::ptr::from_ref(value).cast::<u8>().expose_provenance())
+pub(crate) fn ptr<T: ?Sized>(value: &T) -> Word<'_> {
+    Word(std::ptr::from_ref(value).cast::<u8>().expose_provenance(), PhantomData)
 }
 
 /// The address of memory that the kernel may write.
-pub(crate) fn ptr_mut<T: ?Sized>(value: &mut T) -> Word {
-    Word(std::ptr::from_mut(value).cast::<u8>().expose_provenance())
+pub(crate) fn ptr_mut<T: ?Sized>(value: &mut T) -> Word<'_> {
+    Word(std::ptr::from_mut(value).cast::<u8>().expose_provenance(), PhantomData)
 }
 
 /// Makes the call `number`; registers that `arguments` does not name are zero.
-pub(crate) fn call(number: i64, arguments: &[Word]) -> io::Result<i64> {
+pub(crate) fn call(number: i64, arguments: &[Word<'_>]) -> io::Result<i64> {
     let mut registers = [0usize; 6];
     for (register, word) in registers.iter_mut().zip(arguments) {
         *register = word.0;
@@ -75,7 +75,7 @@ pub(crate) fn call(number: i64, arguments: &[Word]) -> io::Result<i64> {
 }
 
 /// A call that answers with a descriptor. It stays open until the process ends: an attacker does not tidy up.
-pub(crate) fn call_fd(number: i64, arguments: &[Word]) -> io::Result<i32> {
+pub(crate) fn call_fd(number: i64, arguments: &[Word<'_>]) -> io::Result<i32> {
     call(number, arguments).map(|fd| i32::try_from(fd).unwrap_or(-1))
 }
 

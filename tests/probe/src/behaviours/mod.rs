@@ -27,6 +27,7 @@ const BEHAVIOURS: &[Behaviour] = &[
         run: |_| report::status(),
     },
     Behaviour { name: "cat-fds", usage: "print each open descriptor and its target", run: |_| report::descriptors() },
+    Behaviour { name: "exit", usage: "N: end with exit code N", run: |words| number(words, 0, "N") },
     Behaviour {
         name: "setuid-helper",
         usage: "print euid=N and the effective capabilities (the body of a set-uid or file-capability test)",

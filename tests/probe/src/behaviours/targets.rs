@@ -40,6 +40,8 @@ pub(super) fn hold(directory: &Path) -> io::Result<u8> {
     let file_path = directory.join("host-canary");
     fs::write(&file_path, FILE_CANARY)?;
     let file = fs::File::open(&file_path)?;
+    // Held for `launcher.descriptor_directories`, whose way out it is.
+    let _directory = fs::File::open(directory)?;
     let name = format!("probe-target-{}", own_pid());
     let by_path = UnixListener::bind(directory.join("host.sock"))?;
     let by_name = UnixListener::bind_addr(&SocketAddr::from_abstract_name(&name)?)?;
@@ -119,8 +121,9 @@ fn serve(listeners: &[BorrowedFd<'_>], udp: &UdpSocket) -> io::Result<()> {
         .chain(listeners.iter().map(AsRawFd::as_raw_fd))
         .map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 })
         .collect();
+    let count = fds.len();
     loop {
-        match call(libc::SYS_poll, &[ptr_mut(fds.as_mut_slice()), w(fds.len()), w(-1)]) {
+        match call(libc::SYS_poll, &[ptr_mut(fds.as_mut_slice()), w(count), w(-1)]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             other => drop(other?),
         }
