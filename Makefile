@@ -1,0 +1,84 @@
+# The ways in. `make demo` and `make test` install what they need on a Debian host with Rust and Node.js.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+target := target/x86_64-unknown-linux-gnu
+programs := -p agentosd -p agentctl -p sandbox -p scripted-model
+
+DESTDIR ?=
+prefix ?= /usr
+sysconfdir ?= /etc
+unitdir ?= $(prefix)/lib/systemd/system
+INSTALL ?= install
+
+.PHONY: help
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+.PHONY: setup
+setup: ## Install what the build, the demo and the tests need
+	@scripts/setup
+
+.PHONY: build
+build: ## Build the programs, optimised
+	$(CARGO) build --release --locked $(programs) --bins
+
+.PHONY: demo
+demo: setup build ## A real agent confined, governed, stopped, killed, and what was recorded
+	$(CARGO) build --release --locked -p demo --bins
+	demo/run
+
+.PHONY: lint
+lint: ## Formatting, lints, documentation, shell scripts
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
+	shellcheck scripts/* .ci/run demo/run tests/agents/install tests/agents/command
+
+.PHONY: test
+test: setup lint ## Everything CI runs
+	$(CARGO) build --workspace --bins --locked
+	$(CARGO) test --workspace --locked --no-fail-fast
+
+.PHONY: bench
+bench: setup build ## Speed, as ratios against peers in one run
+	$(CARGO) build --release --locked -p probe --bins
+	$(CARGO) run --release --locked -p bench
+
+.PHONY: deny
+deny: ## Licences, bans, duplicate versions, sources of the dependencies
+	@command -v cargo-deny >/dev/null || $(CARGO) install cargo-deny --locked
+	$(CARGO) deny --all-features check bans licenses sources
+
+.PHONY: install
+install: build ## Install below DESTDIR and prefix
+	$(INSTALL) -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/libexec/agentos \
+	  $(DESTDIR)$(unitdir) $(DESTDIR)$(prefix)/lib/sysusers.d $(DESTDIR)$(prefix)/lib/tmpfiles.d \
+	  $(DESTDIR)$(sysconfdir)/agentos/policies $(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/man/man8 \
+	  $(DESTDIR)$(prefix)/share/bash-completion/completions $(DESTDIR)$(prefix)/share/zsh/site-functions \
+	  $(DESTDIR)$(prefix)/share/fish/vendor_completions.d
+	$(INSTALL) -m 0755 $(target)/release/agentosd $(DESTDIR)$(prefix)/sbin/
+	$(INSTALL) -m 0755 $(target)/release/agentctl $(DESTDIR)$(prefix)/bin/
+	$(INSTALL) -m 0755 $(target)/release/agentos-stage $(DESTDIR)$(prefix)/libexec/agentos/
+	$(INSTALL) -m 0644 systemd/agentosd.service systemd/agentosd.socket $(DESTDIR)$(unitdir)/
+	$(INSTALL) -m 0644 systemd/sysusers.d/agentos.conf $(DESTDIR)$(prefix)/lib/sysusers.d/
+	$(INSTALL) -m 0644 systemd/tmpfiles.d/agentos.conf $(DESTDIR)$(prefix)/lib/tmpfiles.d/
+	$(target)/release/agentctl man $(DESTDIR)$(prefix)/share/man/man1
+	$(target)/release/agentosd --man > $(DESTDIR)$(prefix)/share/man/man8/agentosd.8
+	$(target)/release/agentctl completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/agentctl
+	$(target)/release/agentctl completion zsh > $(DESTDIR)$(prefix)/share/zsh/site-functions/_agentctl
+	$(target)/release/agentctl completion fish > $(DESTDIR)$(prefix)/share/fish/vendor_completions.d/agentctl.fish
+
+.PHONY: uninstall
+uninstall: ## Remove what `install` put there; configuration and state stay
+	rm -f $(DESTDIR)$(prefix)/sbin/agentosd $(DESTDIR)$(prefix)/bin/agentctl $(DESTDIR)$(unitdir)/agentosd.service \
+	  $(DESTDIR)$(unitdir)/agentosd.socket $(DESTDIR)$(prefix)/lib/sysusers.d/agentos.conf \
+	  $(DESTDIR)$(prefix)/lib/tmpfiles.d/agentos.conf $(DESTDIR)$(prefix)/share/man/man1/agentctl*.1 \
+	  $(DESTDIR)$(prefix)/share/man/man8/agentosd.8 $(DESTDIR)$(prefix)/share/bash-completion/completions/agentctl \
+	  $(DESTDIR)$(prefix)/share/zsh/site-functions/_agentctl \
+	  $(DESTDIR)$(prefix)/share/fish/vendor_completions.d/agentctl.fish
+	rm -rf $(DESTDIR)$(prefix)/libexec/agentos
