@@ -19,6 +19,9 @@ mod settings;
 mod system_call;
 mod words;
 
+#[cfg(test)]
+mod tests;
+
 pub use ledger::{LIST_BYTES, LIST_LENGTH};
 pub use settings::{RestoreError, Settings};
 

@@ -1,0 +1,259 @@
+//! Real records in, sentences out; and hostile bytes.
+
+use super::Completeness;
+use super::event::{Assembly, By, Event};
+use super::ledger::{LIST_LENGTH, Ledger};
+use super::record::{Body, Object, Record, kind, parse};
+use super::{Progress, Registration};
+use proptest::prelude::*;
+use protocol::denial::{Denial, Layer};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc::{Receiver, channel};
+
+/// Recorded on Linux 6.18 from a process that tried one thing after another: `KIND audit(…): …` a line.
+const RECORDED: &str = include_str!("recorded.txt");
+/// One sentence for each refusal in it.
+const SENTENCES: &str = include_str!("recorded.sentences.txt");
+const DOMAIN: u64 = 0x1_35b8_98c0;
+const INIT: i32 = 7309;
+
+fn records(text: &str) -> impl Iterator<Item = Record> {
+    text.lines().filter_map(|line| {
+        let (kind, payload) = line.split_once(' ').expect("a kind");
+        parse(kind.parse().expect("a number"), payload.as_bytes())
+    })
+}
+
+fn register(ledger: &mut Ledger, uid: u32, init_pid: i32) -> Receiver<Denial> {
+    let (sink, list) = channel(20_000);
+    let policy = "base".to_owned();
+    ledger.register(Registration { uid, init_pid, policy, sink, resume: Progress::default() });
+    list
+}
+
+fn feed(ledger: &mut Ledger, records: impl Iterator<Item = Record>) {
+    let (mut assembly, now) = (Assembly::default(), Instant::now());
+    for record in records {
+        assembly.take(record, now, &mut |event| ledger.take(event));
+    }
+    assembly.expire(now + Duration::from_secs(1), &mut |event| ledger.take(event));
+}
+
+fn drained(mut list: Receiver<Denial>) -> Vec<Denial> {
+    std::iter::from_fn(|| list.try_recv().ok()).collect()
+}
+
+fn access(serial: u32, domain: u64, rest: &str) -> Record {
+    let line = format!("audit(1.000:{serial}): domain={domain:x} blockers={rest}");
+    parse(kind::LANDLOCK_ACCESS, line.as_bytes()).expect("a whole record")
+}
+
+fn other(kind: u16, serial: u32, rest: &str) -> Record {
+    parse(kind, format!("audit(1.000:{serial}): {rest}").as_bytes()).expect("a whole record")
+}
+
+fn syscall(serial: u32, uid: u32, pid: i32) -> Record {
+    let rest = format!(
+        "arch=c000003e syscall=257 success=no exit=-13 a0=0 a1=1 a2=2 a3=3 items=0 ppid=1 pid={pid} auid=4294967295 uid={uid} comm=\"cat\" exe=\"/usr/bin/cat\" key=(null)"
+    );
+    other(kind::SYSCALL, serial, &rest)
+}
+
+#[test]
+fn every_recorded_refusal_is_said_in_words() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 4_000_000, INIT);
+    feed(&mut ledger, records(RECORDED));
+    let denials = drained(list);
+    let said: Vec<&str> = denials.iter().map(|denial| denial.sentence.as_str()).collect();
+    assert_eq!(said, SENTENCES.lines().collect::<Vec<_>>());
+    assert!(denials.iter().zip(1..).all(|(denial, seq)| denial.seq == seq));
+    assert_eq!(ledger.completeness(4_000_000, true), Some(Completeness::Complete { counted: 22 }));
+}
+
+#[test]
+fn a_denial_carries_who_what_and_when() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 4_000_000, INIT);
+    feed(&mut ledger, records(RECORDED));
+    let first = drained(list).remove(0);
+    assert_eq!((first.pid, first.exe.as_deref()), (Some(INIT), Some("/opt/agent/child")));
+    // The process had named itself so as to look like a further field.
+    assert_eq!(first.comm.as_deref(), Some("od\" path=\"/x"));
+    assert_eq!((first.layer, first.action.as_str()), (Layer::Landlock, "read"));
+    assert_eq!(first.object.as_deref(), Some("/etc/shadow"));
+    assert_eq!(first.syscall.as_deref(), Some("openat"));
+    assert_eq!(first.args, ["ffffff9c", "559900d24023", "0", "0"]);
+    assert_eq!(first.time_us.0, 1_795_415_123_661_000);
+}
+
+#[test]
+fn refusals_of_others_are_dropped() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 4_000_000, INIT + 1000);
+    feed(&mut ledger, records(RECORDED));
+    assert_eq!(drained(list), []);
+    assert_eq!(ledger.completeness(4_000_000, true), Some(Completeness::Complete { counted: 0 }));
+}
+
+#[test]
+fn interleaved_calls_keep_their_own_processes() {
+    let mut ledger = Ledger::default();
+    let (one, two) = (register(&mut ledger, 501, 1), register(&mut ledger, 502, 2));
+    let stream = [
+        access(1, 7, "fs.read_file path=\"/one\" dev=\"vda\" ino=1"),
+        access(2, 8, "fs.read_file path=\"/two\" dev=\"vda\" ino=1"),
+        other(kind::LANDLOCK_DOMAIN, 1, "domain=7 status=allocated mode=enforcing pid=1 uid=0 exe=\"/s\" comm=\"s\""),
+        syscall(2, 502, 22),
+        syscall(1, 501, 11),
+        other(kind::EOE, 2, ""),
+        other(kind::EOE, 1, ""),
+    ];
+    feed(&mut ledger, stream.into_iter());
+    let short = |list| drained(list).into_iter().map(|denial| (denial.pid, denial.object)).collect::<Vec<_>>();
+    assert_eq!(short(one), [(Some(11), Some("/one".to_owned()))]);
+    assert_eq!(short(two), [(Some(22), Some("/two".to_owned()))]);
+}
+
+#[test]
+fn a_refusal_whose_call_is_not_recorded_is_known_by_its_domain() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 501, 1);
+    let stream = [
+        other(kind::LANDLOCK_DOMAIN, 9, "domain=7 status=allocated mode=enforcing pid=1 uid=0 exe=\"/s\" comm=\"s\""),
+        access(1, 7, "fs.read_file path=\"/one\" dev=\"vda\" ino=1"),
+    ];
+    feed(&mut ledger, stream.into_iter());
+    let denials = drained(list);
+    assert_eq!((denials.len(), denials[0].pid), (1, None));
+}
+
+#[test]
+fn a_domain_made_inside_the_agent_is_not_counted_as_ours() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 501, 1);
+    let born = |domain, pid| {
+        let rest = format!("domain={domain} status=allocated mode=enforcing pid={pid} uid=501 exe=\"/s\" comm=\"s\"");
+        other(kind::LANDLOCK_DOMAIN, 1, &rest)
+    };
+    let stream = [
+        born("9", 77),
+        access(1, 9, "fs.read_file path=\"/x\" dev=\"vda\" ino=1"),
+        syscall(1, 501, 77),
+        born("7", 1),
+        access(2, 7, "fs.read_file path=\"/y\" dev=\"vda\" ino=1"),
+        syscall(2, 501, 77),
+        other(kind::LANDLOCK_DOMAIN, 3, "domain=9 status=deallocated denials=50"),
+        other(kind::LANDLOCK_DOMAIN, 4, "domain=7 status=deallocated denials=1"),
+    ];
+    feed(&mut ledger, stream.into_iter());
+    let denials = drained(list);
+    assert!(denials[0].sentence.ends_with("made inside the agent"), "{}", denials[0].sentence);
+    assert_eq!(denials[1].sentence, "read /y: not granted by policy base");
+    assert_eq!(ledger.completeness(501, true), Some(Completeness::Complete { counted: 1 }));
+}
+
+#[test]
+fn a_missed_denial_shows() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 4_000_000, INIT);
+    let mut seen = 0;
+    let one_lost = records(RECORDED).filter(|record| {
+        seen += u32::from(matches!(&record.body, Body::Access(access) if access.domain == DOMAIN));
+        !(seen == 5 && matches!(record.body, Body::Access(_)))
+    });
+    feed(&mut ledger, one_lost);
+    drop(list);
+    let expected = Completeness::Incomplete { listed: 21, counted: Some(22) };
+    assert_eq!(ledger.completeness(4_000_000, true), Some(expected));
+}
+
+#[test]
+fn without_any_record_only_an_undisturbed_log_counts_as_whole() {
+    let mut ledger = Ledger::default();
+    drop(register(&mut ledger, 501, 1));
+    let unknown = Some(Completeness::Incomplete { listed: 0, counted: None });
+    assert_eq!(ledger.completeness(501, false), unknown);
+    assert_eq!(ledger.completeness(501, true), Some(Completeness::Complete { counted: 0 }));
+    ledger.lost();
+    assert_eq!(ledger.completeness(501, true), unknown);
+}
+
+#[test]
+fn a_flood_is_counted_and_not_kept() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 501, 1);
+    let rest = "auid=1 uid=501 gid=501 ses=1 pid=9 comm=\"x\" exe=\"/x\" sig=0 arch=c000003e syscall=165 compat=0 ip=0x1 code=0x50000";
+    feed(&mut ledger, (0..10_500).map(|serial| other(kind::SECCOMP, serial, rest)));
+    assert_eq!(drained(list).len(), 10_000);
+    let progress = ledger.progress(501).expect("registered");
+    assert_eq!((progress.seq, progress.unlisted), (LIST_LENGTH, 500));
+}
+
+#[test]
+fn events_without_an_end_do_not_pile_up() {
+    let (mut assembly, now) = (Assembly::default(), Instant::now());
+    let mut passed = 0_u32;
+    for serial in 0..10_000 {
+        let record = access(serial, 7, "fs.read_file path=\"/x\" dev=\"vda\" ino=1");
+        assembly.take(record, now, &mut |_| passed += 1);
+    }
+    assert!(passed >= 10_000 - 4096, "{passed}");
+    assembly.expire(now + Duration::from_secs(1), &mut |_| passed += 1);
+    assert_eq!((passed, assembly.next_expiry()), (10_000, None));
+}
+
+/// A text the way the kernel prints what it does not trust.
+fn untrusted(bytes: &[u8]) -> String {
+    let plain = bytes.iter().all(|byte| (0x21..=0x7e).contains(byte) && *byte != b'"');
+    if plain {
+        return format!("\"{}\"", String::from_utf8_lossy(bytes));
+    }
+    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_parsed_or_refused(kind in 1100_u16..1500, payload in prop::collection::vec(any::<u8>(), 0..300)) {
+        let parsed = parse(kind, &payload);
+        prop_assert!(parsed.is_none() || payload.starts_with(b"audit("));
+    }
+
+    #[test]
+    fn any_text_behind_a_stamp_is_parsed_or_refused(
+        kind in prop::sample::select(vec![1121_u16, 1300, 1320, 1326, 1423, 1424]),
+        text in "(domain|blockers|path|pid|uid|code|syscall|arch|a0|status|=|\"| |0x|-|[0-9a-f]|\\PC){0,60}",
+    ) {
+        let record = parse(kind, format!("audit(1.2:3): {text}").as_bytes());
+        if let Some(record) = record {
+            prop_assert_eq!((record.stamp.time_us, record.stamp.serial), (1_002_000, 3));
+        }
+    }
+
+    #[test]
+    fn a_chosen_text_forges_no_field(path in prop::collection::vec(1_u8.., 1..60), comm in prop::collection::vec(1_u8.., 1..16)) {
+        let line = format!("fs.read_file path={} dev=\"vda\" ino=1", untrusted(&path));
+        let Body::Access(access) = access(1, 7, &line).body else { unreachable!() };
+        prop_assert_eq!(access.blockers, vec!["fs.read_file".to_owned()]);
+        prop_assert_eq!(access.object, Object::Path(String::from_utf8_lossy(&path).into_owned()));
+
+        let line = format!("auid=1 uid=501 gid=1 ses=1 pid=9 comm={} exe=\"/x\" sig=0 arch=c000003e syscall=165 compat=0 ip=0x1 code=0x50000", untrusted(&comm));
+        let Body::Seccomp { process, code, .. } = other(kind::SECCOMP, 1, &line).body else { unreachable!() };
+        prop_assert_eq!((process.uid, process.pid, code), (501, 9, 0x50000));
+        prop_assert_eq!(process.comm, Some(String::from_utf8_lossy(&comm).into_owned()));
+    }
+
+    #[test]
+    fn whatever_the_order_every_refusal_comes_out_once(order in Just((0..60_usize).collect::<Vec<_>>()).prop_shuffle()) {
+        let all: Vec<Record> = (0..20).flat_map(|serial| {
+            [access(serial, 7, "fs.read_file path=\"/x\" dev=\"vda\" ino=1"), syscall(serial, 501, 9), other(kind::EOE, serial, "")]
+        }).collect();
+        let (mut assembly, now, mut refused) = (Assembly::default(), Instant::now(), 0);
+        let mut count = |event| refused += u32::from(matches!(event, Event::Refused(refusal) if matches!(refusal.by, By::Landlock(_))));
+        for index in order {
+            assembly.take(all[index].clone(), now, &mut count);
+        }
+        assembly.expire(now + Duration::from_secs(1), &mut count);
+        prop_assert_eq!(refused, 20);
+    }
+}
