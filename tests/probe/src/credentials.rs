@@ -98,6 +98,32 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
     },
 ];
 
+/// What `execve` of a privileged program may change.
+pub(crate) struct Credentials {
+    /// The effective user.
+    pub(crate) euid: u32,
+    /// The effective capabilities, a bit each.
+    pub(crate) held: u64,
+}
+
+impl Credentials {
+    /// As /proc/self/status has them.
+    pub(crate) fn of_this_process() -> std::io::Result<Self> {
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("");
+        let euid = field("Uid:").split_whitespace().nth(1).and_then(|word| word.parse().ok());
+        let held = u64::from_str_radix(field("CapEff:").trim(), 16).ok();
+        let fields = euid.zip(held).map(|(euid, held)| Self { euid, held });
+        fields.ok_or_else(|| std::io::Error::other("no Uid: or CapEff: in /proc/self/status"))
+    }
+
+    /// As `probe setuid-helper` prints them.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (euid, held) = text.trim().strip_prefix("euid=")?.split_once("\neffective=")?;
+        Some(Self { euid: euid.parse().ok()?, held: u64::from_str_radix(held, 16).ok()? })
+    }
+}
+
 fn done(result: std::io::Result<i64>) -> Attempt {
     result?;
     reached("the kernel agreed")

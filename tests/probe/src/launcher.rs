@@ -10,6 +10,7 @@ use std::{
 };
 
 use crate::{
+    credentials::Credentials,
     denials::{PATH, PROCESS},
     host_files::canary,
     outcome::{Attempt, Refusal, Step, reached},
@@ -23,7 +24,7 @@ use crate::{
 };
 
 const STAND_IN: &str = "root with init_pid= of a process that may end; use a fresh one for each";
-/// ETXTBSY is looked into: it comes before the check of a read-only mount.
+const UNPRIVILEGED: &str = "an unprivileged process: `setpriv --reuid 12345 --regid 12345 --clear-groups`";
 const SYS_FACCESSAT2: i64 = 439;
 
 pub(crate) const PRIMITIVES: &[Primitive] = &[
@@ -141,6 +142,27 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         run: |p| signal_init(p.init_pid()?, libc::SIGSTOP),
     },
     Primitive {
+        id: "launcher.setuid_program",
+        tries: "execute setuid_path (a set-uid copy of this program); reached if it becomes root",
+        denials: PATH,
+        control: When(UNPRIVILEGED),
+        run: |p| gains(p.text("setuid_path")?),
+    },
+    Primitive {
+        id: "launcher.capable_program",
+        tries: "execute capable_path (a copy with a file capability); reached if it gains it",
+        denials: PATH,
+        control: When(UNPRIVILEGED),
+        run: |p| gains(p.text("capable_path")?),
+    },
+    Primitive {
+        id: "launcher.descriptor_directories",
+        tries: "find a directory descriptor of any process from which ../../…/host_file is the host's",
+        denials: PATH,
+        control: Root,
+        run: foreign_directories,
+    },
+    Primitive {
         id: "launcher.init_sigterm",
         tries: "SIGTERM to init_pid; reached if it vanishes",
         denials: PROCESS,
@@ -153,27 +175,6 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         denials: PROCESS,
         control: When(STAND_IN),
         run: |p| signal_init(p.init_pid()?, libc::SIGKILL),
-    },
-    Primitive {
-        id: "launcher.setuid_program",
-        tries: "execute setuid_path (a set-uid copy of this program); reached if it is root",
-        denials: PATH,
-        control: Root,
-        run: |p| gains(p.text("setuid_path")?, "euid=0"),
-    },
-    Primitive {
-        id: "launcher.capable_program",
-        tries: "execute capable_path (a copy with a file capability); reached if it has one",
-        denials: PATH,
-        control: Root,
-        run: |p| gains(p.text("capable_path")?, "effective="),
-    },
-    Primitive {
-        id: "launcher.descriptor_directories",
-        tries: "find a directory descriptor of any process from which ../../…/host_file is the host's",
-        denials: PATH,
-        control: Root,
-        run: foreign_directories,
     },
 ];
 
@@ -205,32 +206,43 @@ fn state_of(pid: i32) -> Option<char> {
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
+/// True when nobody has the number `pid` any more; /proc may hide a process that is there.
+fn is_gone(pid: i32) -> bool {
+    match state_of(pid) {
+        Some(state) => matches!(state, 'Z' | 'X'),
+        None => call(libc::SYS_kill, &[w(pid), w(0)]).is_err_and(|error| error.raw_os_error() == Some(libc::ESRCH)),
+    }
+}
+
 /// The kernel accepts a signal for the first process of a namespace and drops it; so the effect is what counts.
 fn signal_init(pid: i32, signal: i32) -> Attempt {
+    if is_gone(pid) {
+        return Err(Refusal::Absent("it was gone before".into()));
+    }
     call(libc::SYS_kill, &[w(pid), w(signal)])?;
     let deadline = Instant::now() + Duration::from_millis(300);
     while Instant::now() < deadline {
-        match state_of(pid) {
-            Some('T' | 't') => {
-                call(libc::SYS_kill, &[w(pid), w(libc::SIGCONT)]).step("continue it")?;
-                return reached("stopped");
-            }
-            None | Some('Z' | 'X') => return reached("gone"),
-            Some(_) => std::thread::sleep(Duration::from_millis(5)),
+        if is_gone(pid) {
+            return reached("gone");
         }
+        if matches!(state_of(pid), Some('T' | 't')) {
+            call(libc::SYS_kill, &[w(pid), w(libc::SIGCONT)]).step("continue it")?;
+            return reached("stopped");
+        }
+        std::thread::sleep(Duration::from_millis(5));
     }
     Err(Refusal::Denied("the kernel took the signal and dropped it".into()))
 }
 
-/// Runs a privileged copy of this program and looks for what it says about itself.
-fn gains(program: &str, sign: &str) -> Attempt {
+/// Runs a privileged copy of this program and compares what it says about itself with what this process is.
+fn gains(program: &str) -> Attempt {
+    let before = Credentials::of_this_process().step("read its own credentials")?;
     let output = Command::new(program).arg("setuid-helper").output()?;
     let said = String::from_utf8_lossy(&output.stdout);
-    let line = said.lines().find(|line| line.starts_with(sign));
-    match line {
-        Some(line) if line.chars().any(|c| c.is_ascii_hexdigit() && c != '0') || sign == "euid=0" => reached(line),
-        _ => Err(Refusal::Denied(said.replace('\n', " "))),
-    }
+    let after = Credentials::parse(&said).ok_or_else(|| Refusal::Error(format!("{program} said {said}")))?;
+    let text = format!("euid {} to {}, capabilities {:#x} to {:#x}", before.euid, after.euid, before.held, after.held);
+    let gained = (after.euid == 0 && before.euid != 0) || after.held & !before.held != 0;
+    if gained { reached(text) } else { Err(Refusal::Denied(text)) }
 }
 
 /// From a directory that lies outside our root, `..` goes on to the host's root: the mount namespace stops nobody there.

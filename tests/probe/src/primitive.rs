@@ -69,7 +69,7 @@ pub(crate) const FAMILIES: &[Family] = &[
     Family { name: "ipc_net", tables: &[ipc::PRIMITIVES, network::PRIMITIVES, netlink::PRIMITIVES] },
     Family { name: "host_files", tables: &[host_files::PRIMITIVES] },
     Family { name: "inheritance", tables: &[inheritance::PRIMITIVES, credentials::PRIMITIVES] },
-    Family { name: "launcher", tables: &[launcher::PRIMITIVES, workspace::PRIMITIVES] },
+    Family { name: "launcher", tables: &[workspace::PRIMITIVES, launcher::PRIMITIVES] },
     Family { name: ALLOWED, tables: &[allowed::PRIMITIVES] },
 ];
 

@@ -61,7 +61,11 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
     lead("launcher.rename_over_mount", "rename a directory of its own over the workspace", |p| {
         // A directory that is not empty is never replaced, so what is in the workspace stays even where this is allowed.
         let (from, workspace) = (p.scratch()?, p.workspace()?);
-        match fs::rename(&from, &workspace) {
+        let keeper = own_name(p)?;
+        fs::write(&keeper, "").step("put a file into the workspace")?;
+        let renamed = fs::rename(&from, &workspace);
+        fs::remove_file(&keeper).step("remove the file")?;
+        match renamed {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 reached("only its contents keep it there")
             }

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::json;
 
-use crate::params::open_descriptors;
+use crate::{credentials::Credentials, params::open_descriptors};
 
 /// The environment, as it is.
 pub(super) fn environment() -> io::Result<u8> {
@@ -50,10 +50,8 @@ pub(super) fn descriptors() -> io::Result<u8> {
 
 /// Who the process is after `execve`.
 pub(super) fn credentials() -> io::Result<u8> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("").trim().to_owned();
-    let euid = field("Uid:").split_whitespace().nth(1).unwrap_or("?").to_owned();
-    println!("euid={euid}");
-    println!("effective={}", field("CapEff:"));
+    let now = Credentials::of_this_process()?;
+    println!("euid={}", now.euid);
+    println!("effective={:016x}", now.held);
     Ok(0)
 }
