@@ -143,3 +143,12 @@ impl Log {
         restored.map_err(|error| RestoreError::interrupted(&error))?
     }
 }
+
+/// Whether this kernel panics when an audit record is lost, which an agent with enough denials can bring about as soon
+/// as audit is on, whoever has switched it on. `false` where there is no audit.
+#[must_use]
+pub fn panics_on_lost_record() -> bool {
+    const PANIC: u32 = 2;
+    let status = netlink::Session::open().and_then(|mut session| session.status());
+    status.is_ok_and(|status| status.failure == PANIC && status.enabled != 0)
+}
