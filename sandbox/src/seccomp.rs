@@ -3,20 +3,21 @@
 //! Two programs are loaded, and the kernel takes the stricter answer of the two:
 //!
 //! ```text
-//!   logged:  nr >= x32 bit → kill │ other architecture → kill │ on the list (with its arguments) → allow │ else EPERM
-//!   quiet:   clone3, openat2, io_uring, newer than this list → ENOSYS │ else allow
+//!   logged:  other architecture, x32 → kill │ on the list → allow │ with arguments that are fine → allow │ else EPERM
+//!   quiet:   other architecture, x32 → kill │ clone3, openat2, io_uring, newer than the list → ENOSYS │ else allow
 //! ```
 //! ENOSYS is what a kernel without the call answers, and programs then take the older call, whose arguments can be
 //! filtered. Of two equal answers the kernel takes the filter loaded last (`seccomp_run_filters()`), so loading `quiet`
 //! last keeps these everyday fallbacks out of the denial log.
 
 mod arguments;
+mod assemble;
 mod list;
 
 use crate::sys::seccomp::{Logging, load};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, TargetArch, sock_filter,
+    SeccompRule, TargetArch,
 };
 use std::collections::BTreeMap;
 use std::io;
@@ -69,17 +70,15 @@ impl Filters {
     /// # Errors
     /// [`FilterError`] when the list is not compilable, which is a defect of ours and stops every start.
     pub(crate) fn compile() -> Result<Self, FilterError> {
+        let allowed: Vec<u32> = list::ALLOWED.iter().flat_map(|group| group.calls).map(|call| number(*call)).collect();
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
-        for call in list::ALLOWED.iter().flat_map(|group| group.calls) {
-            rules.insert(number(*call), Vec::new());
-        }
         for (call, ways) in arguments::filtered() {
             let compiled =
                 ways.iter().map(|tests| SeccompRule::new(tests.iter().map(Test::condition).collect::<Result<_, _>>()?));
-            rules.insert(number(call), compiled.collect::<Result<_, BackendError>>()?);
+            rules.insert(i64::from(number(call)), compiled.collect::<Result<_, BackendError>>()?);
         }
         let filter = SeccompFilter::new(rules, SeccompAction::Errno(EPERM), SeccompAction::Allow, TargetArch::x86_64)?;
-        let mut logged = kill_x32();
+        let mut logged = assemble::head(&allowed, SeccompAction::Allow);
         logged.extend(BpfProgram::try_from(filter)?);
         Ok(Self { logged, quiet: quiet() })
     }
@@ -94,44 +93,16 @@ impl Filters {
     }
 }
 
-fn number(call: Sysno) -> i64 {
-    i64::from(call.id())
-}
-
-/// Offset of the number in `struct seccomp_data` (linux/seccomp.h).
-const NUMBER_OFFSET: u32 = 0;
-/// `__X32_SYSCALL_BIT`: calls of the x32 ABI come with the same architecture as 64-bit ones.
-const X32_BIT: u32 = 0x4000_0000;
-
-/// In front of the list, whose compiler knows the architecture and not this bit.
-fn kill_x32() -> BpfProgram {
-    vec![
-        statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, NUMBER_OFFSET),
-        jump(libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K, X32_BIT, 0, 1),
-        statement(libc::BPF_RET | libc::BPF_K, u32::from(SeccompAction::KillProcess)),
-    ]
-}
-
 fn quiet() -> BpfProgram {
-    let mut program = vec![statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, NUMBER_OFFSET)];
-    let absent = u32::from(SeccompAction::Errno(ENOSYS));
-    for call in list::ABSENT {
-        program.push(jump(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, call.id().unsigned_abs(), 0, 1));
-        program.push(statement(libc::BPF_RET | libc::BPF_K, absent));
-    }
-    program.push(jump(libc::BPF_JMP | libc::BPF_JGT | libc::BPF_K, list::NEWEST.id().unsigned_abs(), 0, 1));
-    program.push(statement(libc::BPF_RET | libc::BPF_K, absent));
-    program.push(statement(libc::BPF_RET | libc::BPF_K, u32::from(SeccompAction::Allow)));
+    let absent: Vec<u32> = list::ABSENT.iter().map(|call| number(*call)).collect();
+    let mut program = assemble::head(&absent, SeccompAction::Errno(ENOSYS));
+    program.extend(assemble::answer_from(number(list::NEWEST) + 1, SeccompAction::Errno(ENOSYS)));
+    program.push(assemble::otherwise(SeccompAction::Allow));
     program
 }
 
-fn statement(code: u32, k: u32) -> sock_filter {
-    jump(code, k, 0, 0)
-}
-
-fn jump(code: u32, k: u32, jt: u8, jf: u8) -> sock_filter {
-    let code = u16::try_from(code).unwrap_or_default();
-    sock_filter { code, jt, jf, k }
+fn number(call: Sysno) -> u32 {
+    call.id().unsigned_abs()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! The compiled programs, run on calls as the kernel would run them.
 
+use super::assemble::X32_BIT;
 use super::*;
+use seccompiler::sock_filter;
 
 const X86_64: u32 = 0xc000_003e;
 const I386: u32 = 0x4000_0003;
@@ -100,6 +102,7 @@ fn other_abis_are_killed() {
     assert_eq!(run(&filters.logged, I386, 1, arguments(&[])), KILL);
     assert_eq!(run(&filters.logged, X86_64, X32_BIT | 1, arguments(&[])), KILL);
     assert_eq!(run(&filters.logged, X86_64, u32::MAX, arguments(&[])), KILL);
+    assert_eq!(run(&filters.quiet, I386, 1, arguments(&[])), KILL);
 }
 
 #[test]
