@@ -83,10 +83,8 @@ impl Assembly {
     }
 
     fn add(&mut self, stamp: Stamp, access: Access, now: Instant, pass: &mut impl FnMut(Event)) {
-        if self.order.len() >= MOST_OPEN
-            && let Some((_, oldest)) = self.order.pop_front()
-        {
-            self.close(oldest, None, pass);
+        if self.order.len() >= MOST_OPEN {
+            self.make_room(pass);
         }
         let together = self.open.entry(stamp).or_insert_with(|| {
             self.order.push_back((now, stamp));
@@ -96,6 +94,17 @@ impl Assembly {
             together.push(access);
         } else {
             pass(Event::Refused(refusal(stamp, access, None)));
+        }
+    }
+
+    /// Forgets what is closed, and if that is not enough closes the oldest: an eighth at a time, so that a flood does
+    /// not come here with every record.
+    fn make_room(&mut self, pass: &mut impl FnMut(Event)) {
+        self.order.retain(|(_, stamp)| self.open.contains_key(stamp));
+        while self.order.len() > MOST_OPEN / 8 * 7
+            && let Some((_, oldest)) = self.order.pop_front()
+        {
+            self.close(oldest, None, pass);
         }
     }
 

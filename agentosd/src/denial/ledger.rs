@@ -14,7 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 pub const LIST_LENGTH: u64 = 10_000;
 /// Bytes of text in an agent's list; a path may be 4096 bytes long, and thousands of such would fill the disk.
 pub const LIST_BYTES: usize = 4 << 20;
-/// Domains of processes that are not registered (yet).
+/// Domains remembered that no registered PID 1 made.
 const STRANGERS: usize = 1024;
 
 /// One registered agent.
@@ -26,6 +26,8 @@ struct Agent {
     counted: Option<u64>,
     /// [`Ledger::losses`] when it was registered.
     losses: u64,
+    /// Listened to from the start, so that silence means something.
+    from_start: bool,
 }
 
 /// All registered agents.
@@ -34,20 +36,20 @@ pub(super) struct Ledger {
     agents: HashMap<u32, Agent>,
     by_domain: HashMap<u64, u32>,
     by_init: HashMap<i32, u32>,
-    strangers: VecDeque<(u64, i32)>,
+    strangers: VecDeque<u64>,
     /// Counts occasions on which records were lost, whosever they were.
     losses: u64,
 }
 
 impl Ledger {
     pub(super) fn register(&mut self, registration: Registration) {
-        let (uid, init, progress) = (registration.uid, registration.init_pid, registration.resume);
+        let (uid, init, from_start) = (registration.uid, registration.init_pid, registration.resume.is_none());
+        let progress = registration.resume.unwrap_or_default();
         self.forget(uid);
-        let agent = Agent { registration, progress, bytes: 0, counted: None, losses: self.losses };
+        let agent = Agent { registration, progress, bytes: 0, counted: None, losses: self.losses, from_start };
         self.agents.insert(uid, agent);
         self.by_init.insert(init, uid);
-        let made = self.strangers.iter().rev().find(|(_, pid)| *pid == init).map(|(domain, _)| *domain);
-        if let Some(domain) = progress.domain.or(made) {
+        if let Some(domain) = progress.domain {
             self.own(uid, domain);
         }
     }
@@ -55,7 +57,11 @@ impl Ledger {
     /// Drops the agent.
     pub(super) fn forget(&mut self, uid: u32) {
         let Some(agent) = self.agents.remove(&uid) else { return };
-        self.by_init.remove(&agent.registration.init_pid);
+        // The number may already be another agent's.
+        let init = agent.registration.init_pid;
+        if self.by_init.get(&init) == Some(&uid) {
+            self.by_init.remove(&init);
+        }
         if let Some(domain) = agent.progress.domain {
             self.by_domain.remove(&domain);
         }
@@ -84,7 +90,7 @@ impl Ledger {
                 }
                 _ => {
                     self.strangers.truncate(STRANGERS - 1);
-                    self.strangers.push_front((domain, pid));
+                    self.strangers.push_front(domain);
                 }
             },
             Event::DomainDeallocated { domain, denials } => {
@@ -126,7 +132,7 @@ impl Ledger {
         match self.agents.get(&uid).and_then(|agent| agent.progress.domain) {
             Some(own) => own != access.domain,
             // Our domain's first record was lost, or this is not ours: then the maker's record was seen.
-            None => self.strangers.iter().any(|(domain, _)| *domain == access.domain),
+            None => self.strangers.contains(&access.domain),
         }
     }
 
@@ -148,18 +154,23 @@ impl Ledger {
         Some(match (agent.progress.domain, agent.counted) {
             (Some(_), Some(counted)) if counted == listed => Completeness::Complete { counted },
             // The kernel counts a domain only once it refused something.
-            (None, _) if caught_up && agent.losses == self.losses => Completeness::Complete { counted: 0 },
+            (None, _) if caught_up && agent.undisturbed(self.losses) => Completeness::Complete { counted: 0 },
             (_, counted) => Completeness::Incomplete { listed, counted },
         })
     }
 
-    /// The agent whose domain this is has no process left: what still waits is closed by the caller.
+    /// An agent's own Landlock domain, once it is known.
     pub(super) fn domain(&self, uid: u32) -> Option<u64> {
         self.agents.get(&uid)?.progress.domain
     }
 }
 
 impl Agent {
+    /// Whether a record of ours, had there been one, must have been seen.
+    fn undisturbed(&self, losses: u64) -> bool {
+        self.from_start && self.losses == losses && self.progress.landlock == 0
+    }
+
     fn list(&mut self, refusal: Refusal, inside: bool) {
         let ours = matches!(refusal.by, By::Landlock(_)) && !inside;
         if self.progress.seq >= LIST_LENGTH || self.bytes >= LIST_BYTES {

@@ -11,6 +11,8 @@
 
 mod event;
 mod ledger;
+#[cfg(test)]
+mod live;
 mod netlink;
 mod opening;
 mod reader;
@@ -49,10 +51,11 @@ pub struct Registration {
     pub init_pid: i32,
     /// The policy's name, for the sentences.
     pub policy: String,
-    /// Where denials go, in order. A full or closed channel holds nobody up: what does not fit is counted.
+    /// Where denials go, in order. A full or closed channel holds nobody up: what does not fit is counted. One with
+    /// room for [`LIST_LENGTH`] is never full; a channel takes memory only for what is in it.
     pub sink: mpsc::Sender<Denial>,
-    /// [`Log::progress`] of before, when the daemon takes a running agent back.
-    pub resume: Progress,
+    /// [`Log::progress`] of before, when the daemon takes a running agent back; `None` for a new one.
+    pub resume: Option<Progress>,
 }
 
 /// How far an agent's list is.
@@ -99,7 +102,8 @@ impl Log {
         Ok(Self { orders, control: opened.control, claim: Arc::new(opened.claim) })
     }
 
-    /// Lists the denials of an agent from now on. Call it before the agent's PID 1 makes its Landlock domain.
+    /// Lists the denials of an agent from now on. Call it before the agent's PID 1 makes its Landlock domain
+    /// (between a stage's `Prepared` and `Launch`).
     pub async fn register(&self, registration: Registration) {
         let (done, wait) = oneshot::channel();
         // A reader that has ended is seen by `finish`, which then says that nothing was listed.

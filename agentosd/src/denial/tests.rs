@@ -27,7 +27,7 @@ fn records(text: &str) -> impl Iterator<Item = Record> {
 fn register(ledger: &mut Ledger, uid: u32, init_pid: i32) -> Receiver<Denial> {
     let (sink, list) = channel(20_000);
     let policy = "base".to_owned();
-    ledger.register(Registration { uid, init_pid, policy, sink, resume: Progress::default() });
+    ledger.register(Registration { uid, init_pid, policy, sink, resume: None });
     list
 }
 
@@ -177,6 +177,31 @@ fn without_any_record_only_an_undisturbed_log_counts_as_whole() {
     assert_eq!(ledger.completeness(501, true), Some(Completeness::Complete { counted: 0 }));
     ledger.lost();
     assert_eq!(ledger.completeness(501, true), unknown);
+}
+
+#[test]
+fn an_agent_taken_back_goes_on_with_its_numbers_and_its_domain() {
+    let mut ledger = Ledger::default();
+    let resume = |ledger: &mut Ledger, progress| {
+        let (sink, list) = channel(8);
+        let (policy, resume) = ("base".to_owned(), Some(progress));
+        ledger.register(Registration { uid: 501, init_pid: 1, policy, sink, resume });
+        list
+    };
+    let list = resume(&mut ledger, Progress { seq: 4, landlock: 3, unlisted: 0, domain: Some(7) });
+    let stream = [
+        access(1, 7, "fs.read_file path=\"/x\" dev=\"vda\" ino=1"),
+        syscall(1, 501, 9),
+        other(kind::LANDLOCK_DOMAIN, 2, "domain=7 status=deallocated denials=4"),
+    ];
+    feed(&mut ledger, stream.into_iter());
+    assert_eq!(drained(list).iter().map(|denial| denial.seq).collect::<Vec<_>>(), [5]);
+    assert_eq!(ledger.completeness(501, true), Some(Completeness::Complete { counted: 4 }));
+
+    // Nobody listened for a while, so that silence proves nothing.
+    drop(resume(&mut ledger, Progress::default()));
+    let unknown = Completeness::Incomplete { listed: 0, counted: None };
+    assert_eq!(ledger.completeness(501, true), Some(unknown));
 }
 
 #[test]
