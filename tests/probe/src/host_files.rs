@@ -28,7 +28,7 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
     path("host_files.core_pattern", "write /proc/sys/kernel/core_pattern", Root, |_| {
         write("/proc/sys/kernel/core_pattern")
     }),
-    path("host_files.modprobe", "write /proc/sys/kernel/modprobe", Root, |_| write("/proc/sys/kernel/modprobe")),
+    path("host_files.modprobe", "write /proc/sys/kernel/modprobe", IF_PRESENT, |_| write("/proc/sys/kernel/modprobe")),
     path("host_files.hotplug", "write /sys/kernel/uevent_helper", IF_PRESENT, |_| write("/sys/kernel/uevent_helper")),
     path("host_files.sysctl_vm", "write /proc/sys/vm/overcommit_memory", Root, |_| {
         write("/proc/sys/vm/overcommit_memory")
@@ -37,7 +37,7 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
     path("host_files.sysctl_net", "write /proc/sys/net/ipv4/ip_forward", Root, |_| {
         write("/proc/sys/net/ipv4/ip_forward")
     }),
-    path("host_files.ptrace_scope", "write /proc/sys/kernel/randomize_va_space", Root, |_| {
+    path("host_files.randomize", "write /proc/sys/kernel/randomize_va_space", Root, |_| {
         write("/proc/sys/kernel/randomize_va_space")
     }),
     path("host_files.binfmt_misc", "write /proc/sys/fs/binfmt_misc/register", IF_PRESENT, |_| {

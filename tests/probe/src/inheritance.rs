@@ -15,8 +15,7 @@ use crate::{
 
 /// CAP_LAST_CAP is asked of the kernel by trying; no kernel has more than this.
 const MOST_CAPABILITIES: i32 = 63;
-/// Every secure bit with its lock, except the ones for keeping capabilities: 0b1010_1111 has noroot, no_setuid_fixup and
-/// no ambient raise, each locked.
+/// The locks of noroot, no_setuid_fixup, keep_caps and no_cap_ambient_raise.
 const LOCKS: i64 = 0b1010_1010;
 
 const fn look(id: &'static str, tries: &'static str, control: Control, run: fn(&Params) -> Attempt) -> Primitive {

@@ -20,6 +20,7 @@ use crate::{
 
 const X32_BIT: i64 = 0x4000_0000;
 const UNKNOWN_FLAG: u64 = 1 << 40;
+const MODULES: &str = "root, where the kernel has CONFIG_MODULES";
 const UTS_FIELD: usize = 65;
 
 pub(crate) const PRIMITIVES: &[Primitive] = &[
@@ -27,7 +28,7 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         id: "kernel.init_module",
         tries: "init_module of zero bytes (ENOEXEC past the check)",
         denials: CALL,
-        control: Root,
+        control: When(MODULES),
         run: |_| {
             let result = call(libc::SYS_init_module, &[w(0), w(0), w(c"")]);
             past_the_check(result, &[ENOEXEC, EINVAL, EFAULT])
@@ -37,14 +38,14 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         id: "kernel.finit_module",
         tries: "finit_module of descriptor -1 (EBADF past the check)",
         denials: CALL,
-        control: Root,
+        control: When(MODULES),
         run: |_| past_the_check(call(libc::SYS_finit_module, &[w(-1), w(c""), w(0)]), &[EBADF]),
     },
     Primitive {
         id: "kernel.delete_module",
         tries: "delete_module of a module that does not exist (ENOENT past the check)",
         denials: CALL,
-        control: Root,
+        control: When(MODULES),
         run: |_| {
             let result = call(libc::SYS_delete_module, &[w(c"probe_no_such_module"), w(libc::O_NONBLOCK)]);
             past_the_check(result, &[ENOENT])

@@ -94,7 +94,9 @@ fn run<'a>(params: &mut Params, words: impl Iterator<Item = &'a str>) -> io::Res
     for word in words {
         if word == "--json" {
             as_json = true;
-        } else if params.accept(word).is_none() {
+        } else if let Some((key, value)) = word.split_once('=') {
+            params.accept(key, value)?;
+        } else {
             let found = primitive::select(word);
             if found.is_empty() {
                 return Err(io::Error::other(format!("{word} is no primitive and no family; `probe list` shows them")));

@@ -15,7 +15,10 @@ use crate::{
     denials::{CALL, PATH, TREE},
     outcome::{Attempt, Refusal, Step, past_the_check, reached},
     params::{Params, c_path},
-    primitive::{Control::Root, Primitive},
+    primitive::{
+        Control::{Root, When},
+        Primitive,
+    },
     syscall::{call, call_fd, open, ptr, ptr_mut, w},
 };
 
@@ -158,7 +161,7 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         id: "mounts.disk_open",
         tries: "open the first disk of /proc/partitions (or /dev/vda) for reading",
         denials: PATH,
-        control: Root,
+        control: When("root on a host with a disk, where the device cgroup allows it"),
         run: |_| disk_open(),
     },
 ];

@@ -117,3 +117,32 @@ impl Outcome {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::{Outcome, Refusal, Step, Verdict, past_the_check, reached};
+
+    fn errno(number: i32) -> io::Result<()> {
+        Err(io::Error::from_raw_os_error(number))
+    }
+
+    #[test]
+    fn only_the_listed_errnos_are_denials() {
+        let denials = [libc::EPERM];
+        let judged = |number| Outcome::judge(errno(number).step("step").and_then(|()| reached("")), &denials);
+        assert_eq!(judged(libc::EPERM).outcome, Verdict::Denied);
+        assert_eq!(judged(libc::EPERM).errno.as_deref(), Some("EPERM"));
+        assert_eq!(judged(libc::EINVAL).outcome, Verdict::Error);
+        assert_eq!(judged(libc::EINVAL).detail, "step");
+    }
+
+    #[test]
+    fn an_errno_beyond_the_check_is_reached_and_any_other_is_not() {
+        assert!(past_the_check(errno(libc::EINVAL), &[libc::EINVAL]).is_ok());
+        assert!(past_the_check(Ok(()), &[libc::EINVAL]).is_ok());
+        let refused = past_the_check(errno(libc::EPERM), &[libc::EINVAL]);
+        assert!(matches!(refused, Err(Refusal::Errno(libc::EPERM, _))));
+    }
+}

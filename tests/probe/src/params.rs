@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     ffi::{CString, OsString},
-    fs,
+    fs, io,
     os::unix::{
         ffi::{OsStrExt, OsStringExt},
         process::parent_id,
@@ -15,6 +15,32 @@ use crate::outcome::Refusal;
 
 /// The inode of the first process namespace, fixed in the kernel (`PROC_PID_INIT_INO`).
 const INITIAL_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Every key that `probe run` takes, and what it names.
+pub(crate) const PARAMETERS: &[(&str, &str)] = &[
+    ("inside", "1: this is a sandbox; needed by attacks that would hurt a host"),
+    ("host_pid", "a process outside, leader of its group; its number must not be in use inside"),
+    ("host_addr", "the address of the canary in its memory"),
+    ("host_fd", "a descriptor that it has"),
+    ("host_file", "a file of the host that the agent was not given"),
+    ("host_canary", "a text in that file"),
+    ("init_pid", "the first process (default 1; outside a stand-in must be named)"),
+    ("workspace", "the agent's directory (default: the working directory)"),
+    ("scratch", "where attempts may make a directory (default /tmp)"),
+    ("socket_path", "a unix socket of the host"),
+    ("abstract_name", "an abstract unix socket of the host"),
+    ("control_socket", "the daemon's socket (default /run/agentos/io.agentos.sock)"),
+    ("control_dir", "the daemon's directory (default /run/agentos)"),
+    ("ssh_dir", "a directory with keys (default /root/.ssh)"),
+    ("port", "a TCP listener on 127.0.0.1 of the host"),
+    ("port6", "a TCP listener on ::1 of the host"),
+    ("udp_port", "a UDP echo on 127.0.0.1 of the host"),
+    ("sysv_key", "the key of shared memory, a semaphore and a message queue of the host"),
+    ("mqueue", "a POSIX message queue of the host, without its slash"),
+    ("setuid_path", "a set-uid copy of this program"),
+    ("capable_path", "a copy of this program with a file capability"),
+    ("env_allow", "names that may be in the environment, with commas between"),
+];
 
 /// The `key=value` words of the command line, and what the process looked like when it started.
 pub(crate) struct Params {
@@ -38,11 +64,13 @@ impl Params {
         }
     }
 
-    /// Takes one `key=value`; `None` when there is no `=`.
-    pub(crate) fn accept(&mut self, word: &str) -> Option<()> {
-        let (key, value) = word.split_once('=')?;
+    /// Takes one `key=value`. A key that no primitive reads is refused: a misspelt target would look like a denial.
+    pub(crate) fn accept(&mut self, key: &str, value: &str) -> io::Result<()> {
+        if !PARAMETERS.iter().any(|(known, _)| *known == key) {
+            return Err(io::Error::other(format!("{key}= is no parameter; `probe help` lists them")));
+        }
         self.values.insert(key.to_owned(), value.to_owned());
-        Some(())
+        Ok(())
     }
 
     /// The value of `key`, if it was given.

@@ -5,10 +5,14 @@ use std::fs;
 use crate::{
     denials::{CALL, PATH, PROCESS},
     outcome::{Attempt, Refusal, Step, reached},
-    primitive::{Control::Root, Primitive},
+    primitive::{
+        Control::{Root, When},
+        Primitive,
+    },
     syscall::{call, ptr, ptr_mut, w},
 };
 
+const RESOURCES: &str = "root with CAP_SYS_RESOURCE, which some virtual machines withhold";
 const IOPRIO_WHO_PROCESS: i32 = 1;
 const IOPRIO_REAL_TIME: i32 = (1 << 13) | 4;
 
@@ -106,7 +110,7 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         id: "processes.raise_limits",
         tries: "raise each of its own hard limits by one",
         denials: CALL,
-        control: Root,
+        control: When(RESOURCES),
         run: |_| raise_limits(),
     },
     Primitive {
@@ -135,7 +139,7 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         id: "processes.oom_score_lower",
         tries: "write a lower number into its own oom_score_adj",
         denials: PATH,
-        control: Root,
+        control: When(RESOURCES),
         run: |_| {
             fs::write("/proc/self/oom_score_adj", "-900")?;
             reached("others are killed first when memory ends")

@@ -2,6 +2,7 @@
 
 use std::{ffi::CString, io, time::Instant};
 
+use super::say;
 use crate::syscall::{call, open, ptr_mut, w};
 
 /// Makes the call `count` times and prints the nanoseconds of one. `open` is an open and a close.
@@ -25,6 +26,5 @@ pub(super) fn time(what: &str, count: u32, path: Option<&str>) -> io::Result<u8>
         one()?;
     }
     let nanoseconds = start.elapsed().as_secs_f64() * 1e9 / f64::from(count.max(1));
-    println!("{nanoseconds:.1}");
-    Ok(0)
+    say(&format!("{nanoseconds:.1}")).map(|()| 0)
 }

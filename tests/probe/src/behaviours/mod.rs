@@ -17,7 +17,10 @@ use std::{
     time::Duration,
 };
 
-use crate::syscall::{call, w};
+use crate::{
+    params::PARAMETERS,
+    syscall::{call, w},
+};
 use bombs::Memory;
 
 /// One subcommand.
@@ -101,9 +104,12 @@ pub(crate) fn start(name: &str, words: &[&str]) -> io::Result<u8> {
 fn help() -> io::Result<u8> {
     let mut out = io::stdout().lock();
     writeln!(out, "probe list [--json]")?;
-    writeln!(out, "probe run ID|FAMILY|all [--json] [key=value ...]")?;
     for behaviour in BEHAVIOURS {
         writeln!(out, "probe {:14} {}", behaviour.name, behaviour.usage)?;
+    }
+    writeln!(out, "probe run ID|FAMILY|all [--json] [key=value ...], where the keys are")?;
+    for (key, names) in PARAMETERS {
+        writeln!(out, "  {key:16} {names}")?;
     }
     Ok(0)
 }

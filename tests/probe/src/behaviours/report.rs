@@ -8,6 +8,7 @@ use std::{
 
 use serde_json::json;
 
+use super::say;
 use crate::{credentials::Credentials, params::open_descriptors};
 
 /// The environment, as it is.
@@ -31,19 +32,19 @@ pub(super) fn status() -> io::Result<u8> {
         .map(|(key, value)| (key.to_owned(), json!(value.trim())))
         .collect();
     let lines = |name: &str| text(name).lines().map(str::to_owned).collect::<Vec<_>>();
-    println!("{}", json!({"status": fields, "mountinfo": lines("mountinfo"), "cgroup": lines("cgroup")}));
-    Ok(0)
+    let line = json!({"status": fields, "mountinfo": lines("mountinfo"), "cgroup": lines("cgroup")});
+    say(&line.to_string()).map(|()| 0)
 }
 
 /// Descriptors 0 to 2 and every other that is open.
 pub(super) fn descriptors() -> io::Result<u8> {
     for standard in 0..3 {
         if let Ok(target) = fs::read_link(format!("/proc/self/fd/{standard}")) {
-            println!("{standard} {}", target.display());
+            say(&format!("{standard} {}", target.display()))?;
         }
     }
     for (number, target) in open_descriptors() {
-        println!("{number} {}", target.display());
+        say(&format!("{number} {}", target.display()))?;
     }
     Ok(0)
 }
@@ -51,7 +52,5 @@ pub(super) fn descriptors() -> io::Result<u8> {
 /// Who the process is after `execve`.
 pub(super) fn credentials() -> io::Result<u8> {
     let now = Credentials::of_this_process()?;
-    println!("euid={}", now.euid);
-    println!("effective={:016x}", now.held);
-    Ok(0)
+    say(&format!("euid={}\neffective={:016x}", now.euid, now.held)).map(|()| 0)
 }

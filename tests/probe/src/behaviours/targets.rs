@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{self, Read},
     net::{TcpListener, UdpSocket},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd},
@@ -18,6 +18,7 @@ use std::{
     path::Path,
 };
 
+use super::say;
 use crate::{
     ipc::{MESSAGE_CANARY, SEMAPHORE_VALUE, SHARED_SIZE},
     processes::CANARY,
@@ -71,8 +72,7 @@ pub(super) fn hold(directory: &Path) -> io::Result<u8> {
         words.push(format!("port6={}", listener.local_addr()?.port()));
     }
     words.extend(privileged_programs(directory)?);
-    println!("{}", words.join(" "));
-    io::stdout().flush()?;
+    say(&words.join(" "))?;
 
     let mut listeners = vec![by_path.as_fd(), by_name.as_fd(), tcp.as_fd()];
     listeners.extend(tcp6.as_ref().map(AsFd::as_fd));
