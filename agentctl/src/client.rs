@@ -15,10 +15,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
 /// How much is received at once; a page of a listing fits.
 const CHUNK: usize = wire::PAGE;
+/// Replies that wait for a slow reader of ours at most; with pages of 64 KiB, 256 MiB.
+const HELD: usize = 4096;
 /// Descriptors that a call of ours carries at most: the three standard streams.
 const DESCRIPTORS: usize = 3;
 
@@ -46,6 +49,36 @@ impl Client {
     pub(crate) fn call<M: Method>(&mut self, request: &M) -> Result<M::Reply, Failure> {
         self.send(request, false, &[])?;
         self.receive::<M>().map(|(reply, _)| reply)
+    }
+
+    /// One call, every reply to it, for replies that someone else reads at their own pace (a pager, a terminal).
+    ///
+    /// The daemon cuts off a client that does not read, so a thread takes what comes while `take` may wait, up to
+    /// [`HELD`] replies.
+    pub(crate) fn stream<M>(
+        mut self,
+        request: &M,
+        mut take: impl FnMut(M::Reply) -> Result<(), Failure>,
+    ) -> Result<(), Failure>
+    where
+        M: Method,
+        M::Reply: Send + 'static,
+    {
+        self.send(request, true, &[])?;
+        let (queue, replies) = sync_channel(HELD);
+        std::thread::spawn(move || {
+            loop {
+                let answer = self.receive::<M>();
+                let last = !matches!(answer, Ok((_, true)));
+                if queue.send(answer).is_err() || last {
+                    return;
+                }
+            }
+        });
+        for answer in replies {
+            take(answer?.0)?;
+        }
+        Ok(())
     }
 
     /// One call, every reply to it.
@@ -214,128 +247,4 @@ fn typed<M: Method>(reply: Reply) -> Result<Answer<M::Reply>, Failure> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::agent::State;
-    use protocol::control::{List, ListReply, Wait};
-    use protocol::ids::AgentName;
-    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, recvmsg};
-    use std::io::{IoSliceMut, Read as _, Write as _};
-    use std::os::fd::OwnedFd;
-
-    /// A client and the other end of its socket.
-    fn pair() -> (Client, UnixStream) {
-        let (ours, theirs) = UnixStream::pair().expect("a socket pair");
-        (Client::over(ours), theirs)
-    }
-
-    fn wait() -> Wait {
-        Wait { name: AgentName::parse("a").expect("a name") }
-    }
-
-    fn answer(peer: &mut UnixStream, reply: &Reply) {
-        peer.write_all(&wire::encode(reply).expect("encoded")).expect("written");
-    }
-
-    #[test]
-    fn descriptors_travel_beside_the_call_and_stay_the_same_files() {
-        let (mut client, peer) = pair();
-        let (read, write) = std::io::pipe().expect("a pipe");
-        client.send(&wait(), true, &[write.as_fd()]).expect("sent");
-        drop(write);
-
-        let mut bytes = [0; 4096];
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
-        let mut control = RecvAncillaryBuffer::new(&mut space);
-        let received = recvmsg(&peer, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)
-            .expect("received");
-        let passed: Vec<OwnedFd> = control
-            .drain()
-            .flat_map(|message| match message {
-                RecvAncillaryMessage::ScmRights(rights) => rights.collect(),
-                _ => Vec::new(),
-            })
-            .collect();
-        assert_eq!(passed.len(), 1);
-        rustix::io::write(&passed[0], b"through").expect("written");
-        drop(passed);
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut { read }, &mut text).expect("read");
-        assert_eq!(text, "through");
-
-        let call: Call = wire::decode(&bytes[..received.bytes - 1]).expect("a call");
-        assert_eq!((call.method.as_str(), call.more), ("io.agentos.Control.Wait", true));
-    }
-
-    #[test]
-    fn replies_stream_until_the_last() {
-        let (mut client, mut peer) = pair();
-        let page = wire::parameters(&ListReply { agents: vec![] }).expect("parameters");
-        answer(&mut peer, &Reply { parameters: page.clone(), continues: true, error: None });
-        answer(&mut peer, &Reply { parameters: page, continues: false, error: None });
-        let mut pages = 0;
-        client
-            .each(&List { all: true }, |_| {
-                pages += 1;
-                Ok(())
-            })
-            .expect("listed");
-        assert_eq!(pages, 2);
-    }
-
-    #[test]
-    fn a_refusal_keeps_its_sentence_and_its_exit_code() {
-        let (mut client, mut peer) = pair();
-        let error = ControlError::NameInUse { name: "a".into(), state: State::Running };
-        answer(&mut peer, &error.to_reply());
-        let failure = client.call(&wait()).expect_err("refused");
-        assert_eq!(failure.exit_code(), 6);
-        assert_eq!(failure.sentence(), error.to_string());
-    }
-
-    #[test]
-    fn an_error_of_another_interface_is_named() {
-        let (mut client, mut peer) = pair();
-        let mut parameters = Map::new();
-        parameters.insert("method".into(), "Wait".into());
-        let error = Some("org.varlink.service.MethodNotFound".to_owned());
-        answer(&mut peer, &Reply { parameters, continues: false, error });
-        let failure = client.call(&wait()).expect_err("refused");
-        assert!(failure.sentence().contains("MethodNotFound {\"method\":\"Wait\"}"), "{}", failure.sentence());
-        assert_eq!(failure.exit_code(), 1);
-    }
-
-    #[test]
-    fn a_lost_connection_says_what_was_waited_for() {
-        let (mut client, mut peer) = pair();
-        let reader = std::thread::spawn(move || {
-            let mut byte = [0; 1];
-            peer.read_exact(&mut byte).expect("read");
-        });
-        let failure = client.call(&wait()).expect_err("lost");
-        reader.join().expect("joined");
-        assert!(matches!(&failure, Failure::Lost { .. }), "{failure}");
-        assert_eq!(failure.exit_code(), 69);
-    }
-
-    #[test]
-    fn an_endless_reply_is_cut_off() {
-        let (mut client, mut peer) = pair();
-        let writer = std::thread::spawn(move || {
-            let chunk = [b'x'; 64 << 10];
-            // Ends with an error as soon as the client has had enough.
-            while peer.write_all(&chunk).is_ok() {}
-        });
-        let failure = client.call(&wait()).expect_err("too long");
-        assert!(failure.sentence().contains("longer than"), "{}", failure.sentence());
-        drop(client);
-        writer.join().expect("joined");
-    }
-
-    #[test]
-    fn a_deadline_passes_without_a_reply() {
-        let (mut client, _peer) = pair();
-        let deadline = Some(Instant::now() + Duration::from_millis(20));
-        assert!(client.receive_until::<Wait>(deadline).expect("no failure").is_none());
-    }
-}
+mod tests;

@@ -16,9 +16,9 @@ struct Whole {
 
 /// `agentctl denials`.
 pub(crate) fn denials(socket: &Path, options: cli::Denials) -> Result<u8, Failure> {
-    let mut client = Client::connect(socket)?;
+    let client = Client::connect(socket)?;
     let mut all = DenialsReply { denials: Vec::new(), completeness: None };
-    client.each(&Denials { name: options.name, follow: options.follow }, |page| {
+    client.stream(&Denials { name: options.name, follow: options.follow }, |page| {
         all.completeness = page.completeness.or(all.completeness.take());
         match (options.json, options.follow) {
             (true, false) => {

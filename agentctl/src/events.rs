@@ -9,9 +9,9 @@ use std::path::Path;
 
 /// `agentctl events`.
 pub(crate) fn events(socket: &Path, options: cli::Events) -> Result<u8, Failure> {
-    let mut client = Client::connect(socket)?;
+    let client = Client::connect(socket)?;
     let mut all = Vec::new();
-    client.each(&Events { follow: options.follow, name: options.name }, |page| {
+    client.stream(&Events { follow: options.follow, name: options.name }, |page| {
         if options.json && !options.follow {
             all.extend(page.events);
             return Ok(());

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// `agentctl logs`.
 pub(crate) fn logs(socket: &Path, options: cli::Logs) -> Result<u8, Failure> {
-    let mut client = Client::connect(socket)?;
+    let client = Client::connect(socket)?;
     let painter = |terminal: bool| Painter::new(terminal && !options.raw, options.timestamps);
     let mut stdout = painter(io::stdout().is_terminal());
     let mut stderr = painter(io::stderr().is_terminal());
@@ -20,7 +20,7 @@ pub(crate) fn logs(socket: &Path, options: cli::Logs) -> Result<u8, Failure> {
         Stream::Stderr => !options.stdout_only,
     };
     let mut last = TimeUs(0);
-    client.each(&Logs { name: options.name.clone(), follow: options.follow }, |page| {
+    client.stream(&Logs { name: options.name.clone(), follow: options.follow }, |page| {
         for entry in page.entries.into_iter().filter(|entry| wanted(entry.stream)) {
             last = entry.time_us;
             match entry.stream {
