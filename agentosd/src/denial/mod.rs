@@ -42,6 +42,14 @@ const PATIENCE: Duration = Duration::from_millis(200);
 #[error("{0}")]
 pub struct Unavailable(String);
 
+impl Unavailable {
+    /// The operator does not want it.
+    #[must_use]
+    pub fn switched_off() -> Self {
+        Self("the configuration says denial_log: false".to_owned())
+    }
+}
+
 /// An agent whose denials are wanted.
 #[derive(Debug)]
 pub struct Registration {

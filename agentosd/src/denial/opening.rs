@@ -20,16 +20,15 @@ pub(super) struct Opened {
 pub(super) fn open(settings: &Settings) -> Result<Opened, Unavailable> {
     let unavailable = |error: io::Error| Unavailable(refused(&error));
     let mut session = Session::open().map_err(unavailable)?;
+    // A first question, so that a process without the right to ask leaves no trace.
+    session.status().map_err(unavailable)?;
     let listener = Listener::open(settings.receive_buffer).map_err(unavailable)?;
     let claim = Claim::take(&settings.shared_dir, &mut session)?;
     let tried = hear_ourselves(&listener, &mut session).and_then(|()| session.status().map_err(unavailable));
     let tried = tried.and_then(|status| Control::start(session, status.lost).map_err(unavailable));
     match tried {
         Ok(control) => Ok(Opened { listener, control, claim }),
-        Err(Unavailable(why)) => match claim.release() {
-            Ok(()) => Err(Unavailable(why)),
-            Err(error) => Err(Unavailable(format!("{why}; also, {error}"))),
-        },
+        Err(unavailable) => Err(claim.abandon(unavailable)),
     }
 }
 

@@ -12,7 +12,7 @@ use super::netlink::{Session, Status};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -108,24 +108,44 @@ impl Claim {
     /// Writes the settings that are needed, and remembers what was there.
     pub(super) fn take(dir: &Path, session: &mut Session) -> Result<Self, Unavailable> {
         let fail = |error| Unavailable(format!("cannot keep the host's audit settings in {}: {error}", dir.display()));
-        let status = session.status().map_err(|error| Unavailable(refused(&error)))?;
-        let wanted = decide(status)?;
         let guard = lock_directory(dir).map_err(fail)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
-        let mut file = options.open(dir.join("settings.json")).map_err(fail)?;
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(fail)?.trim().to_owned();
-        let before = load(&mut file).map_err(fail)?.filter(|record| record.boot == boot);
-        let found = before.map_or(Values::from(status), |record| record.found);
-        // On disk before it takes effect, so that a crash in between loses nothing.
-        store(&mut file, &Written { boot, found, written: wanted }).map_err(fail)?;
-        if wanted != Values::from(status) {
-            let changed = session.set(Some(wanted.enabled), Some(wanted.backlog_limit));
-            changed.map_err(|error| Unavailable(refused(&error)))?;
-        }
-        flock(&file, FlockOperation::LockShared).map_err(|error| fail(error.into()))?;
+        let file = options.open(dir.join("settings.json")).map_err(fail)?;
+        let claim = Self { dir: dir.to_owned(), file };
+        let written = claim
+            .write(session)
+            .and_then(|()| flock(&claim.file, FlockOperation::LockShared).map_err(|error| fail(error.into())));
         drop(guard);
-        Ok(Self { dir: dir.to_owned(), file })
+        match written {
+            Ok(()) => Ok(claim),
+            Err(unavailable) => Err(claim.abandon(unavailable)),
+        }
+    }
+
+    /// Under the directory's lock.
+    fn write(&self, session: &mut Session) -> Result<(), Unavailable> {
+        let fail = |error| Unavailable(format!("cannot note the host's audit settings: {error}"));
+        let status = session.status().map_err(|error| Unavailable(refused(&error)))?;
+        let wanted = decide(status)?;
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(fail)?.trim().to_owned();
+        let before = load(&self.file).map_err(fail)?.filter(|record| record.boot == boot);
+        let found = before.map_or(Values::from(status), |record| record.found);
+        // Noted before it takes effect, so that a crash in between loses nothing.
+        store(&self.file, &Written { boot, found, written: wanted }).map_err(fail)?;
+        if wanted == Values::from(status) {
+            return Ok(());
+        }
+        let changed = session.set(Some(wanted.enabled), Some(wanted.backlog_limit));
+        changed.map_err(|error| Unavailable(refused(&error)))
+    }
+
+    /// Gives up: puts back what was written, and adds to the reason if that fails too.
+    pub(super) fn abandon(&self, Unavailable(why): Unavailable) -> Unavailable {
+        match self.release() {
+            Ok(()) => Unavailable(why),
+            Err(error) => Unavailable(format!("{why}; also, {error}")),
+        }
     }
 
     /// Puts the settings back if this was the last user.
@@ -138,8 +158,7 @@ impl Claim {
         if flock(&self.file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(());
         }
-        let mut file = &self.file;
-        if let Some(record) = load(&mut file).map_err(fail("read what was there"))? {
+        if let Some(record) = load(&self.file).map_err(fail("read what was there"))? {
             let mut session = Session::open().map_err(fail("open the audit socket"))?;
             let now = session.status().map_err(fail("read the settings"))?;
             let (enabled, backlog_limit) = give_back(now, &record);
@@ -171,14 +190,14 @@ fn lock_directory(dir: &Path) -> io::Result<File> {
 }
 
 /// A file that is empty or was torn by a crash says nothing.
-fn load(mut file: impl io::Read + io::Seek) -> io::Result<Option<Written>> {
+fn load(mut file: &File) -> io::Result<Option<Written>> {
     let mut text = String::new();
     file.rewind()?;
     file.read_to_string(&mut text)?;
     Ok(serde_json::from_str(&text).ok())
 }
 
-fn store(file: &mut File, record: &Written) -> io::Result<()> {
+fn store(mut file: &File, record: &Written) -> io::Result<()> {
     let text = serde_json::to_string(record)?;
     file.rewind()?;
     file.set_len(0)?;
