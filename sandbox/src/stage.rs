@@ -31,6 +31,13 @@ use std::os::fd::AsFd as _;
 /// # Errors
 /// When the socket to the daemon fails. Everything else is reported over it.
 pub fn run() -> io::Result<()> {
+    // Ctrl-C on a daemon that was started by hand is for the daemon alone. A stage that leads its session is left so.
+    match rustix::process::setsid() {
+        Ok(_) | Err(rustix::io::Errno::PERM) => {}
+        Err(error) => return Err(error.into()),
+    }
+    // The agent has to be able to enter what is made for it, whatever the daemon was started with.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let daemon = io::stdin().as_fd().try_clone_to_owned()?;
     outer::run(&daemon)
 }
