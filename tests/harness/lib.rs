@@ -27,6 +27,8 @@ mod agent;
 mod audit;
 mod binaries;
 mod daemon;
+pub mod exam;
+mod hostile;
 pub mod judge;
 mod launch;
 mod leftovers;
@@ -39,6 +41,7 @@ use std::time::{Duration, Instant};
 pub use agent::Agent;
 pub use binaries::binary;
 pub use daemon::Daemon;
+pub use hostile::{hostile, probe};
 pub use launch::Launch;
 pub use repository::repository_root;
 pub use skip::{is_root, skip};
@@ -59,7 +62,6 @@ pub fn stderr(output: &Output) -> String {
 ///
 /// # Panics
 /// When it has not, with everything that it said.
-#[must_use]
 pub fn succeeded(output: Output) -> Output {
     assert!(output.status.success(), "{}\nstdout: {}\nstderr: {}", output.status, stdout(&output), stderr(&output));
     output
