@@ -1,0 +1,205 @@
+//! Further processes in an agent, started by `exec`.
+
+use super::ending;
+use super::launch::failed;
+use super::task::{Task, stage_failed};
+use super::{Answer, Further};
+use crate::caller::Caller;
+use crate::journal;
+use crate::lifecycle;
+use crate::plan;
+use protocol::agent::{ExecId, Exit};
+use protocol::control::{Exec, Window};
+use protocol::error::ControlError;
+use protocol::event::What;
+use rustix::process::{Signal, pidfd_send_signal};
+use sandbox::message::{Failure, Order, ProcessNumber};
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How long a process whose client went away has to end.
+pub(super) const HANG_UP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// All of one agent.
+#[derive(Debug, Default)]
+pub(super) struct Furthers {
+    given: ProcessNumber,
+    all: BTreeMap<ProcessNumber, One>,
+}
+
+#[derive(Debug)]
+struct One {
+    command: Vec<String>,
+    caller: Caller,
+    /// Until it has started.
+    starting: Option<Answer<Further>>,
+    /// From then on.
+    pidfd: Option<OwnedFd>,
+    ended: Option<oneshot::Sender<Exit>>,
+    detached: bool,
+    kill_at: Option<Instant>,
+}
+
+impl Furthers {
+    /// The numbers of those that run.
+    pub(super) fn running(&self) -> Vec<ExecId> {
+        self.all.iter().filter(|(_, one)| one.pidfd.is_some()).map(|(number, _)| ExecId(*number)).collect()
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Instant> {
+        self.all.values().filter_map(|one| one.kill_at).min()
+    }
+
+    /// Kills those whose clients went away long enough ago.
+    pub(super) fn kill_due(&mut self, now: Instant) {
+        for one in self.all.values_mut().filter(|one| one.kill_at.is_some_and(|when| when <= now)) {
+            one.kill_at = None;
+            if let Some(pidfd) = &one.pidfd {
+                // It may have ended meanwhile, which is what is wanted.
+                pidfd_send_signal(pidfd, Signal::KILL).ok();
+            }
+        }
+    }
+
+    /// The process, if it runs.
+    pub(super) fn pidfd(&self, exec: ExecId) -> Option<&OwnedFd> {
+        self.all.get(&exec.0)?.pidfd.as_ref()
+    }
+
+    /// The end of the agent is the end of them all.
+    pub(super) fn all_ended(self) -> Vec<(ExecId, Exit)> {
+        let mut ended = Vec::new();
+        for (number, one) in self.all {
+            let exit = ending::of_further(9);
+            if let Some(starting) = one.starting {
+                let message = "the agent ended before".to_owned();
+                starting.send(Err(ControlError::NotStarted { message })).unwrap_or(());
+                continue;
+            }
+            if let Some(waiting) = one.ended {
+                waiting.send(exit.clone()).unwrap_or(());
+            }
+            ended.push((ExecId(number), exit));
+        }
+        ended
+    }
+}
+
+impl Task {
+    /// Orders a further process; the answer comes with the stage's report.
+    pub(super) async fn exec(&mut self, exec: Exec, fds: Vec<OwnedFd>, (caller, answer): (Caller, Answer<Further>)) {
+        let live = match self.allowed(lifecycle::Request::Exec) {
+            Ok(live) => live,
+            Err(error) => return answer.send(Err(error)).unwrap_or(()),
+        };
+        let what = plan::extend_environment(&live.env, &exec.env)
+            .and_then(|env| plan::process(&exec.command, env, live.cwd.clone(), exec.stdio));
+        let what = match what {
+            Ok(what) => what,
+            Err(error) => return answer.send(Err(error)).unwrap_or(()),
+        };
+        live.furthers.given += 1;
+        let process = live.furthers.given;
+        let orders = live.stage.link.orders();
+        // A full environment may be more than the socket takes at once.
+        let sent = tokio::task::spawn_blocking(move || orders.send(&Order::Spawn { process, what }, &fds)).await;
+        if let Ok(Err(error)) = sent {
+            return answer.send(Err(stage_failed(error))).unwrap_or(());
+        }
+        let (command, starting) = (exec.command, Some(answer));
+        let one = One { command, caller, starting, pidfd: None, ended: None, detached: false, kill_at: None };
+        live.furthers.all.insert(process, one);
+    }
+
+    pub(super) fn further_started(&mut self, process: ProcessNumber, mut fds: Vec<OwnedFd>) {
+        let Some(one) = self.live().and_then(|live| live.furthers.all.get_mut(&process)) else { return };
+        let (ended, wait) = oneshot::channel();
+        (one.pidfd, one.ended) = (fds.pop(), Some(ended));
+        let (command, caller) = (one.command.clone(), one.caller.clone());
+        let starting = one.starting.take();
+        self.event(Some(&caller), What::Exec { command });
+        if let Some(starting) = starting {
+            starting.send(Ok(Further { exec: ExecId(process), ended: wait })).unwrap_or(());
+        }
+    }
+
+    pub(super) fn further_failed(&mut self, process: ProcessNumber, failure: Failure) {
+        let one = self.live().and_then(|live| live.furthers.all.remove(&process));
+        if let Some(One { starting: Some(starting), command, .. }) = one {
+            let program = command.first().map(String::as_str).unwrap_or_default();
+            starting.send(Err(failed(failure, program))).unwrap_or(());
+        }
+    }
+
+    pub(super) fn further_exited(&mut self, process: ProcessNumber, status: i32) {
+        let exit = ending::of_further(status);
+        let one = self.live().and_then(|live| live.furthers.all.remove(&process));
+        self.event(None, What::ExecExited { exit: exit.clone() });
+        if let Some(One { ended: Some(ended), .. }) = one {
+            ended.send(exit).unwrap_or(());
+        }
+    }
+
+    /// The client leaves on purpose.
+    pub(super) fn detach(&mut self, exec: Option<ExecId>) -> Result<(), ControlError> {
+        let live = self.allowed(lifecycle::Request::Attach)?;
+        let process = match exec {
+            None => {
+                live.detached = true;
+                0
+            }
+            Some(exec) => {
+                live.furthers.all.get_mut(&exec.0).ok_or_else(|| no_such_process(exec))?.detached = true;
+                exec.0
+            }
+        };
+        live.stage.link.orders().send(&Order::Detach { process }, &[]).map_err(stage_failed)
+    }
+
+    pub(super) fn resize(&mut self, exec: Option<ExecId>, window: Window) -> Result<(), ControlError> {
+        let live = self.allowed(lifecycle::Request::Resize)?;
+        if let Some(exec) = exec.filter(|exec| !live.furthers.all.contains_key(&exec.0)) {
+            return Err(no_such_process(exec));
+        }
+        let order = Order::Resize { process: exec.map_or(0, |exec| exec.0), window: plan::window(window) };
+        live.stage.link.orders().send(&order, &[]).map_err(stage_failed)
+    }
+
+    /// The client's connection is closed without a word.
+    pub(super) fn hang_up(&mut self, exec: Option<ExecId>) {
+        let name = self.record.agent.name.clone();
+        let Some(live) = self.live() else { return };
+        let when = Instant::now() + HANG_UP_PATIENCE;
+        let hung_up = match exec {
+            None if live.detached => return,
+            None => {
+                live.cause.get_or_insert(ending::Cause::HungUp);
+                live.deadlines.push((when, ending::Cause::HungUp));
+                pidfd_send_signal(&live.main, Signal::HUP)
+            }
+            Some(exec) => match live.furthers.all.get_mut(&exec.0) {
+                Some(One { detached: false, pidfd: Some(pidfd), kill_at, .. }) => {
+                    *kill_at = Some(when);
+                    pidfd_send_signal(pidfd, Signal::HUP)
+                }
+                _ => return,
+            },
+        };
+        match hung_up {
+            // It ended by itself at the same time.
+            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
+            Err(error) => journal::error(format_args!("cannot hang up {name}: {error}")),
+        }
+    }
+}
+
+/// The refusal of a number that is nobody's.
+pub(super) fn no_such_process(exec: ExecId) -> ControlError {
+    ControlError::BadParameter {
+        method: "Exec".into(),
+        parameter: "exec".into(),
+        expected: format!("no further process {} runs in this agent; agentctl inspect lists them", exec.0),
+    }
+}

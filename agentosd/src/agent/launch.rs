@@ -1,0 +1,211 @@
+//! From a decided launch to a running process.
+
+use super::task::{Live, Task};
+use super::{Answer, Handle, INBOX, denials, ending};
+use crate::caller::Caller;
+use crate::daemon::Daemon;
+use crate::denial::Registration;
+use crate::journal;
+use crate::plan;
+use crate::stage::{STEP_PATIENCE, Stage, StageError, pid_of};
+use crate::store::Record;
+use crate::uids::AgentUid;
+use protocol::agent::State;
+use protocol::denial::Completeness;
+use protocol::error::ControlError;
+use protocol::event::What;
+use sandbox::message::{Failure, Order, Report};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// Everything that a launch needs, decided.
+#[derive(Debug)]
+pub(crate) struct Launching {
+    /// The record to begin with.
+    pub(crate) record: Record,
+    /// What to do.
+    pub(crate) launch: plan::Launch,
+    /// The client's streams.
+    pub(crate) fds: Vec<OwnedFd>,
+    /// Its user.
+    pub(crate) uid: AgentUid,
+    /// Who asked.
+    pub(crate) caller: Caller,
+    /// Its place among the agents that live.
+    pub(crate) place: OwnedSemaphorePermit,
+}
+
+/// What must be given back when nothing of an agent is left.
+#[derive(Debug)]
+pub(super) struct Holdings {
+    pub(super) uid: AgentUid,
+    _place: OwnedSemaphorePermit,
+    _alive: Option<mpsc::Sender<()>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+impl Task {
+    /// The handle of a new agent and its task, which is not started yet.
+    pub(crate) fn new(daemon: Arc<Daemon>, record: Record) -> (Handle, Self) {
+        let (inbox, requests) = mpsc::channel(INBOX);
+        let (name, id) = (record.agent.name.clone(), record.agent.id);
+        let (publish, seen) = watch::channel(record.agent.clone());
+        (Handle { inbox, seen, name, id }, Self::with(daemon, record, requests, Arc::new(publish)))
+    }
+
+    /// Starts the agent, answers how that went, and lives its life.
+    pub(crate) async fn launch(mut self, launching: Launching, answer: Answer<()>) {
+        let caller = launching.caller.clone();
+        match self.start(launching).await {
+            Ok(live) => {
+                self.event(Some(&caller), What::Started { policy: self.record.agent.policy.clone() });
+                answer.send(Ok(())).unwrap_or(());
+                self.run(Some(live)).await;
+            }
+            Err(error) => {
+                self.daemon.registry.remove(&self.record.agent.name, self.record.agent.id);
+                self.event(Some(&caller), What::Exited { exit: ending::not_started(error.to_string()) });
+                self.remove_records().await;
+                answer.send(Err(error)).unwrap_or(());
+            }
+        }
+    }
+
+    async fn start(&mut self, launching: Launching) -> Result<Live, ControlError> {
+        let Launching { record, launch, fds, uid, place, caller: _ } = launching;
+        let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
+        let stage = self.daemon.pool.take().await.map_err(not_started)?;
+        self.record = record;
+        let keeper = self.register(&stage, uid.get()).await;
+        let alive = self.daemon.alive();
+        let holdings = Holdings { uid, _place: place, _alive: alive, keeper };
+        match self.order_launch(stage, launch, fds).await {
+            Ok(begun) => Ok(Live::new(begun, holdings)),
+            Err((stage, error)) => {
+                if let Some(stage) = stage {
+                    tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Asks for the agent's denials, before its domain is made.
+    async fn register(&mut self, stage: &Stage, uid: u32) -> Option<JoinHandle<()>> {
+        let log = match &self.daemon.denials {
+            Ok(log) => log,
+            Err(why) => {
+                self.record.denial_log = Completeness::NotListed { why: why.clone() };
+                return None;
+            }
+        };
+        let (sink, denials) = mpsc::channel(denials::SINK);
+        let policy = self.record.agent.policy.clone();
+        let init_pid = stage.init_pid;
+        log.register(Registration { uid, init_pid, policy, sink, resume: None }).await;
+        self.record.agent.denials = Some(0);
+        self.publish.send_modify(|agent| agent.denials = Some(0));
+        let path = self.daemon.store.denials(self.record.agent.id);
+        Some(tokio::spawn(denials::keep(path, denials, Arc::clone(&self.publish))))
+    }
+
+    async fn order_launch(
+        &mut self,
+        stage: Stage,
+        launch: plan::Launch,
+        fds: Vec<OwnedFd>,
+    ) -> Result<Begun, (Option<Stage>, ControlError)> {
+        let (env, cwd) = (launch.plan.process.env.clone(), launch.plan.process.cwd.clone());
+        let terminal = launch.plan.process.terminal.is_some();
+        let command = launch.plan.process.argv[0].clone();
+        let (store, record) = (self.daemon.store.clone(), self.record.clone());
+        // The record is there before the process: a daemon that dies in between finds what it had begun.
+        let ordered = tokio::task::spawn_blocking(move || {
+            let result = store.create(&record).map_err(|error| journal::sentence(&error)).and_then(|log| {
+                stage.cgroup.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
+                let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
+                let order = Order::Launch { plan: Box::new(launch.plan) };
+                stage.link.orders().send(&order, &fds).map_err(|error| error.to_string())
+            });
+            (stage, result)
+        });
+        let (mut stage, result) = match ordered.await {
+            Ok(done) => done,
+            Err(error) => return Err((None, ControlError::Internal { message: format!("a launch: {error}") })),
+        };
+        if let Err(message) = result {
+            return Err((Some(stage), ControlError::NotStarted { message }));
+        }
+        match started(&mut stage, &command).await {
+            Ok((main, pid)) => {
+                let (started, wall) = (Instant::now(), self.record.limits.wall_ms.map(Duration::from_millis));
+                self.change(|agent| (agent.state, agent.pid) = (State::Running, Some(pid)));
+                Ok(Begun { stage, main, env, cwd, terminal, wall: wall.and_then(|wall| started.checked_add(wall)) })
+            }
+            Err(error) => Err((Some(stage), error)),
+        }
+    }
+}
+
+/// A main process that runs.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) stage: Stage,
+    pub(super) main: OwnedFd,
+    pub(super) env: Vec<String>,
+    pub(super) cwd: std::path::PathBuf,
+    pub(super) terminal: bool,
+    pub(super) wall: Option<Instant>,
+}
+
+async fn started(stage: &mut Stage, command: &str) -> Result<(OwnedFd, i32), ControlError> {
+    let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
+    let report = tokio::time::timeout(STEP_PATIENCE, stage.link.next()).await;
+    let report = report.map_err(|_| not_started(StageError::Stuck))?.map_err(|error| not_started(error.into()))?;
+    match report {
+        Some((Report::Started { .. }, mut fds)) => {
+            let main = fds.pop().ok_or_else(|| not_started(StageError::Silent))?;
+            // A very short command may have ended already; then it has no number any more.
+            let pid = pid_of(&main).unwrap_or(0);
+            Ok((main, pid))
+        }
+        Some((Report::Failed { failure, .. }, _)) => Err(failed(failure, command)),
+        _ => Err(not_started(StageError::Silent)),
+    }
+}
+
+/// A stage's failure as the caller reads it.
+pub(super) fn failed(failure: Failure, command: &str) -> ControlError {
+    /// ENOENT and ENOTDIR (`errno(3)`): there is no such program.
+    const ABSENT: [i32; 2] = [2, 20];
+    match failure {
+        Failure::Exec { errno } => ControlError::CannotExecute {
+            command: command.to_owned(),
+            message: failure.to_string(),
+            absent: ABSENT.contains(&errno),
+        },
+        Failure::Setup { .. } => ControlError::NotStarted { message: failure.to_string() },
+    }
+}
+
+/// Clears away what is left of an ended agent, and then says whether its denials are all listed.
+pub(super) async fn wind_up(daemon: Arc<Daemon>, stage: Stage, holdings: Holdings) -> Completeness {
+    let (completeness, ()) = tokio::join!(finish(&daemon, holdings.uid.get()), stage.bury());
+    if let Some(keeper) = holdings.keeper
+        && let Err(error) = keeper.await
+    {
+        journal::error(format_args!("the denials of an agent were not all written: {error}"));
+    }
+    completeness
+}
+
+async fn finish(daemon: &Daemon, uid: u32) -> Completeness {
+    match &daemon.denials {
+        Ok(log) => log.finish(uid).await,
+        Err(why) => Completeness::NotListed { why: why.clone() },
+    }
+}
+

@@ -1,0 +1,143 @@
+//! An agent, from the request that started it until its records are removed: one task owns it.
+//!
+//! ```text
+//!   door ── Request ──► Inbox ──► Task ── Order ──► stage
+//!     ▲                            │  ◄── Report ──
+//!     └── watch::Receiver<Agent> ──┘ (what ps shows; nobody else changes it)
+//! ```
+
+mod denials;
+mod ending;
+mod further;
+mod launch;
+mod signals;
+mod task;
+
+use crate::caller::Caller;
+use protocol::agent::{Agent, Details, ExecId, Exit};
+use protocol::control::{Exec, KillReply, Window};
+use protocol::error::ControlError;
+use protocol::ids::{AgentId, AgentName};
+use protocol::signal::Signal;
+use std::os::fd::OwnedFd;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub(crate) use ending::daemon_gone;
+pub(crate) use launch::Launching;
+pub(crate) use task::Task;
+
+/// Requests that may wait for one agent.
+const INBOX: usize = 64;
+
+/// Where an answer goes; whoever asked may have gone.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, ControlError>>;
+
+/// What an agent's task is asked.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Send a signal.
+    Signal { order: SignalOrder, answer: Answer<KillReply> },
+    /// Start a further process.
+    Exec { exec: Exec, fds: Vec<OwnedFd>, caller: Caller, answer: Answer<Further> },
+    /// Connect a client to the main process's streams; answers whether it has a terminal.
+    Attach { fds: Vec<OwnedFd>, answer: Answer<bool> },
+    /// The foreground client leaves on purpose.
+    Detach { exec: Option<ExecId>, answer: Answer<()> },
+    /// Set a terminal's size.
+    Resize { exec: Option<ExecId>, window: Window, answer: Answer<()> },
+    /// The foreground client's connection is closed.
+    HangUp { exec: Option<ExecId> },
+    /// Everything that is known.
+    Inspect { answer: Answer<Details> },
+    /// Answers when nothing of an ended agent is under way any more, its last denials included.
+    Settled { answer: Answer<Details> },
+    /// Remove the records.
+    Remove { force: bool, caller: Caller, answer: Answer<()> },
+    /// The daemon ends.
+    Shutdown,
+}
+
+/// A signal to send.
+#[derive(Clone, Debug)]
+pub(crate) struct SignalOrder {
+    /// Which.
+    pub(crate) signal: Signal,
+    /// To a further process alone.
+    pub(crate) exec: Option<ExecId>,
+    /// SIGKILL follows after this many milliseconds.
+    pub(crate) grace_ms: Option<u64>,
+    /// Who asked.
+    pub(crate) caller: Caller,
+}
+
+/// A further process that runs.
+#[derive(Debug)]
+pub(crate) struct Further {
+    /// Its number.
+    pub(crate) exec: ExecId,
+    /// Told when it has ended.
+    pub(crate) ended: oneshot::Receiver<Exit>,
+}
+
+/// How others reach an agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    inbox: mpsc::Sender<Request>,
+    seen: watch::Receiver<Agent>,
+    name: AgentName,
+    id: AgentId,
+}
+
+impl Handle {
+    /// Its name.
+    pub(crate) fn name(&self) -> &AgentName {
+        &self.name
+    }
+
+    /// Its run.
+    pub(crate) fn id(&self) -> AgentId {
+        self.id
+    }
+
+    /// What `ps` shows now.
+    pub(crate) fn now(&self) -> Agent {
+        self.seen.borrow().clone()
+    }
+
+    /// Asks and waits for the answer.
+    pub(crate) async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, ControlError> {
+        let (answer, wait) = oneshot::channel();
+        let removed = || ControlError::NoSuchAgent { name: self.name.to_string(), known: Vec::new() };
+        self.inbox.send(request(answer)).await.map_err(|_| removed())?;
+        wait.await.map_err(|_| removed())?
+    }
+
+    /// Tells; an agent whose records are gone needs to hear nothing.
+    pub(crate) async fn tell(&self, request: Request) {
+        self.inbox.send(request).await.unwrap_or(());
+    }
+
+    /// Waits for the end.
+    pub(crate) async fn ended(&self) -> Exit {
+        let mut seen = self.seen.clone();
+        loop {
+            if let Some(exit) = &seen.borrow_and_update().exit {
+                return exit.clone();
+            }
+            if seen.changed().await.is_err() {
+                return ending::daemon_gone();
+            }
+        }
+    }
+
+    /// Waits for any change; false when there will be none.
+    pub(crate) async fn changed(&mut self) -> bool {
+        self.seen.changed().await.is_ok()
+    }
+}
+
+/// The present time.
+pub(crate) fn now() -> protocol::ids::TimeUs {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    protocol::ids::TimeUs(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}

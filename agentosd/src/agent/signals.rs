@@ -1,0 +1,181 @@
+//! Signals, as DESIGN 4.1 has them: each is recorded with who sent it and what came of it.
+
+use super::ending::Cause;
+use super::further::no_such_process;
+use super::task::Task;
+use super::{Answer, SignalOrder};
+use crate::journal;
+use crate::lifecycle::{Request, Verdict, decide};
+use protocol::agent::{ExecId, State};
+use protocol::control::KillReply;
+use protocol::error::ControlError;
+use protocol::event::What;
+use protocol::signal::Signal;
+use rustix::process::pidfd_send_signal;
+use sandbox::cgroup::{Cgroup, CgroupError};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+/// How long the answer to a kill waits for the stage's report after everything is dead.
+const REPORT_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Task {
+    /// Carries out a signal, records it, and answers.
+    pub(super) async fn signal(&mut self, order: SignalOrder, answer: Answer<KillReply>) {
+        let result = match order.exec {
+            Some(exec) => self.signal_further(exec, order.signal),
+            None => self.signal_agent(order.signal).await,
+        };
+        if let Ok(reply) = &result {
+            let what = What::Signal { signal: order.signal, outcome: reply.outcome.clone() };
+            self.event(Some(&order.caller), what);
+        }
+        if order.signal == Signal::KILL && order.exec.is_none() && result.is_ok() {
+            // The event of the signal stands before the one of the end.
+            self.reports_until_ended().await;
+        }
+        match (result, order.grace_ms) {
+            (Ok(_), Some(grace_ms)) if order.exec.is_none() && order.signal != Signal::KILL => {
+                self.grant_grace(grace_ms, answer);
+            }
+            (result, _) => answer.send(result).unwrap_or(()),
+        }
+    }
+
+    fn grant_grace(&mut self, grace_ms: u64, answer: Answer<KillReply>) {
+        let Some(live) = self.live() else { return };
+        if let Some(when) = Instant::now().checked_add(Duration::from_millis(grace_ms)) {
+            live.deadlines.push((when, Cause::Killed));
+        }
+        live.graced.push(answer);
+    }
+
+    async fn signal_agent(&mut self, signal: Signal) -> Result<KillReply, ControlError> {
+        let request = match signal {
+            Signal::KILL => Request::Kill,
+            Signal::STOP => Request::Stop,
+            Signal::CONT => Request::Cont,
+            _ => Request::Deliver,
+        };
+        match decide(self.state(), request) {
+            Verdict::Allowed => {}
+            Verdict::NoEffect(why) => {
+                return Ok(KillReply { outcome: format!("no effect: {why}"), effect: false });
+            }
+            Verdict::Refused(why) => return Err(request.refused(&self.record.agent.name, self.state(), why)),
+        }
+        match request {
+            Request::Kill => self.kill().await,
+            Request::Stop => self.stop().await,
+            Request::Cont => self.cont().await,
+            _ => {
+                let stopped = self.state() == State::Stopped;
+                let live = self.allowed(request)?;
+                let mut reply = deliver(&live.main, signal)?;
+                if stopped && reply.effect {
+                    reply.outcome.push_str("; it takes effect when the agent is continued");
+                }
+                Ok(reply)
+            }
+        }
+    }
+
+    async fn kill(&mut self) -> Result<KillReply, ControlError> {
+        let live = self.allowed(Request::Kill)?;
+        live.cause.get_or_insert(Cause::Killed);
+        let cgroup = live.stage.cgroup.clone();
+        let killed = blocking(move || {
+            let count = cgroup.processes()?.len().saturating_sub(1);
+            cgroup.kill()?;
+            Ok(count)
+        });
+        let count = killed.await?;
+        Ok(KillReply { outcome: format!("killed {}", processes(count)), effect: true })
+    }
+
+    async fn stop(&mut self) -> Result<KillReply, ControlError> {
+        let (cgroup, init) = self.group(Request::Stop)?;
+        let stopped = blocking(move || cgroup.stop(init)).await?;
+        self.change(|agent| agent.state = State::Stopped);
+        Ok(KillReply { outcome: format!("stopped {}", processes(stopped.processes)), effect: true })
+    }
+
+    async fn cont(&mut self) -> Result<KillReply, ControlError> {
+        let (cgroup, init) = self.group(Request::Cont)?;
+        let continued = blocking(move || cgroup.cont(init)).await?;
+        self.change(|agent| agent.state = State::Running);
+        Ok(KillReply { outcome: format!("continued {}", processes(continued)), effect: true })
+    }
+
+    fn group(&mut self, request: Request) -> Result<(Cgroup, i32), ControlError> {
+        let live = self.allowed(request)?;
+        Ok((live.stage.cgroup.clone(), live.stage.init_pid))
+    }
+
+    fn signal_further(&mut self, exec: ExecId, signal: Signal) -> Result<KillReply, ControlError> {
+        let live = self.allowed(Request::Deliver)?;
+        deliver(live.furthers.pidfd(exec).ok_or_else(|| no_such_process(exec))?, signal)
+    }
+
+    /// Kills everything for a reason of the daemon's own; the end is reported by the stage.
+    pub(super) async fn end_because(&mut self, cause: Cause) {
+        let Some(live) = self.live() else { return };
+        live.cause.get_or_insert(cause);
+        let cgroup = live.stage.cgroup.clone();
+        if let Err(error) = blocking(move || cgroup.kill()).await {
+            journal::error(format_args!("cannot end {}: {error}", self.record.agent.name));
+        }
+    }
+
+    /// Kills everything and waits for the stage's report.
+    pub(super) async fn kill_and_wait(&mut self, cause: Cause) -> Result<(), ControlError> {
+        self.end_because(cause).await;
+        self.reports_until_ended().await;
+        if self.live().is_some() {
+            // Nothing of it runs; only its stage is silent, for example behind a client that does not read.
+            self.ended(None).await;
+        }
+        Ok(())
+    }
+
+    async fn reports_until_ended(&mut self) {
+        let deadline = tokio::time::Instant::now() + REPORT_PATIENCE;
+        while let Some(live) = self.live() {
+            match tokio::time::timeout_at(deadline, live.stage.link.next()).await {
+                Ok(report) => Box::pin(self.report(report)).await,
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+fn processes(count: usize) -> String {
+    if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
+}
+
+/// To one process, by its pidfd.
+fn deliver(process: &OwnedFd, signal: Signal) -> Result<KillReply, ControlError> {
+    let Some(number) = rustix::process::Signal::from_named_raw(signal.number()) else {
+        return Err(ControlError::BadParameter {
+            method: "Kill".into(),
+            parameter: "signal".into(),
+            expected: format!("{signal} is a real-time signal, which this version does not deliver"),
+        });
+    };
+    match pidfd_send_signal(process, number) {
+        Ok(()) => Ok(KillReply { outcome: "delivered".to_owned(), effect: true }),
+        Err(rustix::io::Errno::SRCH) => {
+            Ok(KillReply { outcome: "no effect: the process is just ending".to_owned(), effect: false })
+        }
+        Err(error) => Err(ControlError::Internal { message: format!("sending {signal}: {error}") }),
+    }
+}
+
+/// Runs what waits for the kernel on a thread that may wait.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, CgroupError> + Send + 'static,
+) -> Result<T, ControlError> {
+    let internal = |message: String| ControlError::Internal { message };
+    let result = tokio::task::spawn_blocking(work).await.map_err(|error| internal(error.to_string()))?;
+    result.map_err(|error| internal(journal::sentence(&error)))
+}

@@ -1,0 +1,380 @@
+//! The task that owns one agent.
+
+use super::ending::{self, Cause, Facts};
+use super::further::Furthers;
+use super::launch::{Begun, Holdings, wind_up};
+use super::{Answer, Request, now};
+use crate::caller::Caller;
+use crate::daemon::Daemon;
+use crate::journal;
+use crate::lifecycle::{self, Verdict, decide};
+use crate::stage::Stage;
+use crate::store::Record;
+use protocol::agent::{Agent, Details, Exit, State, Usage};
+use protocol::control::KillReply;
+use protocol::denial::Completeness;
+use protocol::error::ControlError;
+use protocol::event::{Event, What};
+use sandbox::message::{Order, Report};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+/// One agent.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(super) daemon: Arc<Daemon>,
+    pub(super) record: Record,
+    pub(super) publish: Arc<watch::Sender<Agent>>,
+    inbox: mpsc::Receiver<Request>,
+    live: Option<Live>,
+    winding_up: Option<JoinHandle<Completeness>>,
+    /// Who waits until that is done.
+    settling: Vec<Answer<Details>>,
+    removed: bool,
+}
+
+/// What there is of an agent that lives.
+#[derive(Debug)]
+pub(super) struct Live {
+    pub(super) stage: Stage,
+    pub(super) main: OwnedFd,
+    pub(super) env: Vec<String>,
+    pub(super) cwd: PathBuf,
+    terminal: bool,
+    holdings: Holdings,
+    pub(super) furthers: Furthers,
+    /// The first reason for which the daemon ends it.
+    pub(super) cause: Option<Cause>,
+    /// When it is killed, and why.
+    pub(super) deadlines: Vec<(Instant, Cause)>,
+    /// Who waits for the end that a signal with a grace period brings.
+    pub(super) graced: Vec<Answer<KillReply>>,
+    pub(super) detached: bool,
+}
+
+impl Live {
+    pub(super) fn new(begun: Begun, holdings: Holdings) -> Self {
+        let Begun { stage, main, env, cwd, terminal, wall } = begun;
+        Self {
+            stage,
+            main,
+            env,
+            cwd,
+            terminal,
+            holdings,
+            furthers: Furthers::default(),
+            cause: None,
+            deadlines: wall.map(|wall| (wall, Cause::Wall)).into_iter().collect(),
+            graced: Vec::new(),
+            detached: false,
+        }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let main = self.deadlines.iter().map(|(when, _)| *when).min();
+        main.into_iter().chain(self.furthers.next_deadline()).min()
+    }
+}
+
+/// What woke the task.
+enum Woken {
+    Request(Option<Request>),
+    Report(io::Result<Option<(Report, Vec<OwnedFd>)>>),
+    Deadline,
+    WoundUp(Completeness),
+}
+
+impl Task {
+    pub(super) fn with(
+        daemon: Arc<Daemon>,
+        record: Record,
+        inbox: mpsc::Receiver<Request>,
+        publish: Arc<watch::Sender<Agent>>,
+    ) -> Self {
+        let settling = Vec::new();
+        Self { daemon, record, publish, inbox, live: None, winding_up: None, settling, removed: false }
+    }
+
+    /// Answers for an agent that had ended before.
+    pub(crate) async fn rest(self) {
+        self.run(None).await;
+    }
+
+    /// Lives until the records are removed or the daemon ends.
+    pub(super) async fn run(mut self, live: Option<Live>) {
+        self.live = live;
+        while !self.removed {
+            match self.woken().await {
+                Woken::Request(None) => return,
+                Woken::Request(Some(Request::Shutdown)) => {
+                    self.shut_down().await;
+                    return;
+                }
+                Woken::Request(Some(request)) => self.answer(request).await,
+                Woken::Report(report) => self.report(report).await,
+                Woken::Deadline => self.deadline().await,
+                Woken::WoundUp(completeness) => self.wound_up(completeness).await,
+            }
+        }
+    }
+
+    async fn woken(&mut self) -> Woken {
+        let deadline = self.live.as_ref().and_then(Live::next_deadline);
+        tokio::select! {
+            biased;
+            report = next_report(&mut self.live) => Woken::Report(report),
+            request = self.inbox.recv() => Woken::Request(request),
+            () = until(deadline) => Woken::Deadline,
+            completeness = finished(&mut self.winding_up) => Woken::WoundUp(completeness),
+        }
+    }
+
+    /// The state, which is this task's own to change.
+    pub(super) fn state(&self) -> State {
+        self.publish.borrow().state
+    }
+
+    /// Changes what `ps` shows.
+    pub(super) fn change(&self, change: impl FnOnce(&mut Agent)) {
+        self.publish.send_modify(change);
+    }
+
+    /// Adds an event of this agent.
+    pub(super) fn event(&self, by: Option<&Caller>, what: What) {
+        let Agent { name, id, owner, .. } = &self.record.agent;
+        let by = by.map(Caller::recorded);
+        let event = Event { seq: 0, time_us: now(), agent: name.clone(), id: *id, by, what };
+        self.daemon.events.append(*owner, event);
+    }
+
+    /// The living part, when the state allows the request.
+    pub(super) fn allowed(&mut self, request: lifecycle::Request) -> Result<&mut Live, ControlError> {
+        let state = self.state();
+        let name = &self.record.agent.name;
+        let why = match decide(state, request) {
+            Verdict::Allowed => "it is just ending",
+            Verdict::NoEffect(why) | Verdict::Refused(why) => return Err(request.refused(name, state, why)),
+        };
+        self.live.as_mut().ok_or_else(|| request.refused(name, State::Exited, why))
+    }
+
+    pub(super) fn live(&mut self) -> Option<&mut Live> {
+        self.live.as_mut()
+    }
+
+    async fn answer(&mut self, request: Request) {
+        // Whoever asked may have gone, here and below.
+        match request {
+            Request::Signal { order, answer } => self.signal(order, answer).await,
+            Request::Exec { exec, fds, caller, answer } => self.exec(exec, fds, (caller, answer)).await,
+            Request::Attach { fds, answer } => answer.send(self.attach(fds)).unwrap_or(()),
+            Request::Detach { exec, answer } => answer.send(self.detach(exec)).unwrap_or(()),
+            Request::Resize { exec, window, answer } => answer.send(self.resize(exec, window)).unwrap_or(()),
+            Request::HangUp { exec } => self.hang_up(exec),
+            Request::Inspect { answer } => answer.send(Ok(self.details().await)).unwrap_or(()),
+            Request::Settled { answer } if self.live.is_some() || self.winding_up.is_some() => self.settling.push(answer),
+            Request::Settled { answer } => answer.send(Ok(self.details().await)).unwrap_or(()),
+            Request::Remove { force, caller, answer } => {
+                let removed = self.remove(force, &caller).await;
+                answer.send(removed).unwrap_or(());
+            }
+            Request::Shutdown => {}
+        }
+    }
+
+    fn attach(&mut self, fds: Vec<OwnedFd>) -> Result<bool, ControlError> {
+        let live = self.allowed(lifecycle::Request::Attach)?;
+        live.stage.link.orders().send(&Order::Attach { process: 0 }, &fds).map_err(stage_failed)?;
+        Ok(live.terminal)
+    }
+
+    /// Everything that is known.
+    async fn details(&self) -> Details {
+        let agent = self.publish.borrow().clone();
+        let listed = agent.denials.unwrap_or(0);
+        let denial_log = match &self.record.denial_log {
+            Completeness::Open { .. } => Completeness::Open { listed },
+            known => known.clone(),
+        };
+        let path = self.daemon.store.output(agent.id);
+        let cgroup = self.live.as_ref().map(|live| live.stage.cgroup.clone());
+        let cgroups = cgroup.iter().flat_map(|c| c.directories()).map(|d| d.display().to_string()).collect();
+        let usage = tokio::task::spawn_blocking(move || {
+            let usage = cgroup?.usage().ok()?;
+            // The log has a header a piece; close enough while it runs, exact at the end.
+            let output_bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+            Some(Usage { memory_bytes: usage.memory, pids: usage.pids.saturating_sub(1), cpu_us: usage.cpu_us, output_bytes })
+        });
+        Details {
+            usage: usage.await.ok().flatten(),
+            limits: self.record.limits,
+            cgroups,
+            view: self.record.view.clone(),
+            environment: self.record.environment.clone(),
+            policy_sources: self.record.policy_sources.clone(),
+            denial_log,
+            execs: self.live.as_ref().map(|live| live.furthers.running()).unwrap_or_default(),
+            agent,
+        }
+    }
+
+    pub(super) async fn report(&mut self, report: io::Result<Option<(Report, Vec<OwnedFd>)>>) {
+        match report {
+            Ok(Some((Report::Ended { status, .. }, _))) => self.ended(Some(status)).await,
+            Ok(Some((Report::OutputSpent, _))) => self.end_because(Cause::Output).await,
+            Ok(Some((Report::Started { process }, fds))) => self.further_started(process, fds),
+            Ok(Some((Report::Failed { process, failure }, _))) if process > 0 => self.further_failed(process, failure),
+            Ok(Some((Report::Exited { process, status }, _))) => self.further_exited(process, status),
+            Ok(Some((Report::ClientGone { .. } | Report::Prepared, _))) => {}
+            lost @ (Ok(None | Some((Report::Failed { .. }, _))) | Err(_)) => {
+                let name = &self.record.agent.name;
+                journal::error(format_args!("the stage of the agent {name} has ended: {lost:?}"));
+                self.end_because(Cause::StageGone).await;
+                self.ended(None).await;
+            }
+        }
+    }
+
+    async fn deadline(&mut self) {
+        let now = Instant::now();
+        let Some(live) = &mut self.live else { return };
+        live.furthers.kill_due(now);
+        let due = live.deadlines.iter().find(|(when, _)| *when <= now).map(|(_, cause)| cause.clone());
+        if let Some(cause) = due {
+            live.deadlines.retain(|(when, _)| *when > now);
+            self.end_because(cause).await;
+        }
+    }
+
+    /// The end: everything is dead. Those who wait hear of it before anything is cleared away.
+    pub(super) async fn ended(&mut self, status: Option<i32>) {
+        let Some(live) = self.live.take() else { return };
+        let Live { stage, holdings, cause, graced, furthers, .. } = live;
+        // An end with code 0 needs no look at the out-of-memory counter.
+        let oom_kills = if status == Some(0) { 0 } else { stage.cgroup.oom_kills().unwrap_or(0) };
+        let exit = ending::of(&Facts { status, cause, oom_kills });
+        for (exec, exit) in furthers.all_ended() {
+            self.event(None, What::ExecExited { exit });
+            let _ended = exec;
+        }
+        self.event(None, What::Exited { exit: exit.clone() });
+        if self.record.remove {
+            // The name is free when the caller hears of the end.
+            self.daemon.registry.remove(&self.record.agent.name, self.record.agent.id);
+        }
+        self.change(|agent| {
+            (agent.state, agent.pid) = (State::Exited, None);
+            (agent.ended_us, agent.exit) = (Some(now()), Some(exit.clone()));
+        });
+        for answer in graced {
+            answer.send(Ok(KillReply { outcome: outcome_of(&exit), effect: true })).unwrap_or(());
+        }
+        self.winding_up = Some(tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings)));
+        self.save().await;
+    }
+
+    async fn wound_up(&mut self, completeness: Completeness) {
+        self.record.denial_log = completeness;
+        if self.record.remove {
+            self.remove_records().await;
+            self.event(None, What::Removed);
+            self.removed = true;
+        } else {
+            self.save().await;
+        }
+        let details = self.details().await;
+        for answer in self.settling.drain(..) {
+            answer.send(Ok(details.clone())).unwrap_or(());
+        }
+    }
+
+    async fn save(&mut self) {
+        self.record.agent = self.publish.borrow().clone();
+        let (store, record) = (self.daemon.store.clone(), self.record.clone());
+        report_blocking("keep a record", tokio::task::spawn_blocking(move || store.save(&record)).await);
+    }
+
+    /// Removes the records from the disk.
+    pub(super) async fn remove_records(&self) {
+        let (store, id) = (self.daemon.store.clone(), self.record.agent.id);
+        report_blocking("remove a record", tokio::task::spawn_blocking(move || store.remove(id)).await);
+    }
+
+    async fn remove(&mut self, force: bool, caller: &Caller) -> Result<(), ControlError> {
+        let request = if force { lifecycle::Request::RemoveByForce } else { lifecycle::Request::Remove };
+        if let Verdict::Refused(why) = decide(self.state(), request) {
+            return Err(request.refused(&self.record.agent.name, self.state(), why));
+        }
+        if self.live.is_some() {
+            self.kill_and_wait(Cause::Killed).await?;
+        }
+        if let Some(winding_up) = self.winding_up.take() {
+            self.record.denial_log = winding_up.await.unwrap_or(Completeness::Incomplete { listed: 0, counted: None });
+        }
+        self.daemon.registry.remove(&self.record.agent.name, self.record.agent.id);
+        self.remove_records().await;
+        self.event(Some(caller), What::Removed);
+        self.removed = true;
+        Ok(())
+    }
+
+    async fn shut_down(&mut self) {
+        if self.live.is_some()
+            && let Err(error) = self.kill_and_wait(Cause::DaemonGone).await
+        {
+            journal::error(format_args!("at the daemon's end: {error}"));
+        }
+        if let Some(winding_up) = self.winding_up.take() {
+            let completeness = winding_up.await;
+            self.wound_up(completeness.unwrap_or(Completeness::Incomplete { listed: 0, counted: None })).await;
+        }
+    }
+}
+
+/// What came of a signal that ended the agent.
+pub(super) fn outcome_of(exit: &Exit) -> String {
+    match (exit.code, exit.signal) {
+        (Some(code), _) => format!("ended with code {code}"),
+        (None, Some(signal)) => format!("ended by {signal}"),
+        (None, None) => "ended".to_owned(),
+    }
+}
+
+/// An order that could not be given.
+pub(super) fn stage_failed(error: io::Error) -> ControlError {
+    ControlError::Internal { message: format!("agentos-stage takes no orders: {error}") }
+}
+
+fn report_blocking<E: std::error::Error>(attempt: &str, result: Result<Result<(), E>, tokio::task::JoinError>) {
+    match result {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => journal::error(format_args!("cannot {attempt}: {}", journal::sentence(&error))),
+        Err(error) => journal::error(format_args!("cannot {attempt}: {error}")),
+    }
+}
+
+async fn next_report(live: &mut Option<Live>) -> io::Result<Option<(Report, Vec<OwnedFd>)>> {
+    match live {
+        Some(live) => live.stage.link.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finished(winding_up: &mut Option<JoinHandle<Completeness>>) -> Completeness {
+    let Some(handle) = winding_up else { return std::future::pending().await };
+    let result = handle.await;
+    *winding_up = None;
+    result.unwrap_or(Completeness::Incomplete { listed: 0, counted: None })
+}

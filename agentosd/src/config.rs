@@ -1,0 +1,153 @@
+//! The configuration file: YAML, every key optional, an unknown one an error with its line.
+
+use serde::Deserialize;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// What the operator may set.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// The group whose members may use the control socket, besides root.
+    pub(crate) group: String,
+    /// The policy of an agent that is started without one.
+    pub(crate) default_policy: String,
+    /// Where profiles are looked for before the shipped ones, in this order.
+    pub(crate) policy_dirs: Vec<PathBuf>,
+    /// Host uids for agents; no account of the host may lie in it.
+    pub(crate) uid_range: UidRange,
+    /// Most agents that live at one time.
+    pub(crate) max_agents: usize,
+    /// Most connections of one uid at one time.
+    pub(crate) max_connections_per_uid: usize,
+    /// Stages that are kept prepared, so that a launch does not wait for one.
+    pub(crate) spares: usize,
+    /// The stage's program; beside the daemon's own, or in /usr/libexec/agentos, when absent.
+    pub(crate) stage_path: Option<PathBuf>,
+    /// List what the kernel refuses agents.
+    pub(crate) denial_log: bool,
+}
+
+/// A range of host uids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct UidRange {
+    /// The first.
+    pub(crate) first: u32,
+    /// How many.
+    pub(crate) count: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            group: "agentos".into(),
+            default_policy: "base".into(),
+            policy_dirs: vec!["/etc/agentos/policies".into()],
+            uid_range: UidRange { first: 1_900_000_000, count: 65_536 },
+            max_agents: 4_000,
+            max_connections_per_uid: 64,
+            spares: 2,
+            stage_path: None,
+            denial_log: true,
+        }
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not what is expected.
+    #[error("the configuration {}: {message}", path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, column and what is wrong.
+        message: String,
+    },
+    /// A value is outside of what can be.
+    #[error("the configuration {}: {key}: {expected}", path.display())]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key.
+        key: &'static str,
+        /// What was expected.
+        expected: String,
+    },
+}
+
+impl Config {
+    /// Reads the file; with `optional`, one that does not exist is an empty one.
+    pub(crate) fn read(path: &Path, optional: bool) -> Result<Self, ConfigError> {
+        match std::fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) if optional && error.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        // A file of comments alone is YAML's null.
+        let config: Option<Self> = serde_saphyr::from_str(text)
+            .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
+        let config = config.unwrap_or_default();
+        let wrong = |key, expected: &str| {
+            Err(ConfigError::Value { path: path.to_owned(), key, expected: expected.to_owned() })
+        };
+        let UidRange { first, count } = config.uid_range;
+        if first < 1 || count < 2 || first.checked_add(count).is_none_or(|end| end > crate::uids::LAST) {
+            return wrong("uid_range", "expected at least 2 uids, none of them 0 and all below 4294967294");
+        }
+        if config.max_agents == 0 {
+            return wrong("max_agents", "expected at least 1");
+        }
+        if config.max_connections_per_uid == 0 {
+            return wrong("max_connections_per_uid", "expected at least 1");
+        }
+        if config.spares > 64 {
+            return wrong("spares", "expected at most 64; each holds memory and waits");
+        }
+        if let Some(relative) = config.policy_dirs.iter().chain(&config.stage_path).find(|path| !path.is_absolute()) {
+            return wrong("policy_dirs, stage_path", &format!("{} is not an absolute path", relative.display()));
+        }
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, ConfigError> {
+        Config::parse(Path::new("/c.yaml"), text)
+    }
+
+    #[test]
+    fn every_key_is_optional() {
+        assert_eq!(parse("").unwrap(), Config::default());
+        assert_eq!(parse("# nothing set\n").unwrap(), Config::default());
+        assert_eq!(parse("spares: 5\n").unwrap(), Config { spares: 5, ..Config::default() });
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        let error = parse("spares: 2\nspare: 3\n").unwrap_err().to_string();
+        assert!(error.contains("spare") && error.contains("line 2"), "{error}");
+        assert!(parse("spares: 2\nspares: 3\n").is_err(), "a key twice");
+        for bad in ["uid_range: {first: 0, count: 100}", "uid_range: {first: 4294967290, count: 100}", "spares: 1000"] {
+            assert!(matches!(parse(bad), Err(ConfigError::Value { .. })), "{bad}");
+        }
+        for bad in ["spares: -1", "spares: many", "- a", "max_agents: 0", "stage_path: x"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+}

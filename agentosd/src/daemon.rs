@@ -1,0 +1,155 @@
+//! What every agent and every door shares, and the decisions that concern no single agent.
+
+use crate::agent::{self, Handle, Launching, Request, Task};
+use crate::caller::Caller;
+use crate::config::Config;
+use crate::denial;
+use crate::events::EventLog;
+use crate::plan::{self, Identities, Own};
+use crate::policy::Policies;
+use crate::registry::Registry;
+use crate::stage::Pool;
+use crate::store::{Record, Store};
+use crate::uids::Uids;
+use protocol::agent::{Agent, State};
+use protocol::control::Run;
+use protocol::doctor::Check;
+use protocol::error::ControlError;
+use protocol::ids::{AgentId, AgentName};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// The daemon.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    /// What the operator set.
+    pub(crate) config: Config,
+    /// Its directories.
+    pub(crate) own: Own,
+    /// Records.
+    pub(crate) store: Store,
+    /// Events.
+    pub(crate) events: EventLog,
+    /// Names.
+    pub(crate) registry: Registry,
+    /// Prepared stages.
+    pub(crate) pool: Pool,
+    /// Users for agents.
+    pub(crate) uids: Uids,
+    /// Policies.
+    pub(crate) policies: Policies,
+    /// The kernel's denial log, or why there is none.
+    pub(crate) denials: Result<denial::Log, String>,
+    /// What was found of this host at the start.
+    pub(crate) checks: Vec<Check>,
+    /// Places for agents that live.
+    pub(crate) places: Arc<Semaphore>,
+    /// Clones are held by whatever the end of the daemon must wait for.
+    pub(crate) alive: mpsc::WeakSender<()>,
+    /// No agent is started any more.
+    pub(crate) ending: AtomicBool,
+}
+
+/// An agent that is being started.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// How it is reached.
+    pub(crate) handle: Handle,
+    /// Whether it runs.
+    pub(crate) begun: oneshot::Receiver<Result<(), ControlError>>,
+}
+
+impl Daemon {
+    /// Something to hold while the daemon must not end.
+    pub(crate) fn alive(&self) -> Option<mpsc::Sender<()>> {
+        self.alive.upgrade()
+    }
+
+    /// Decides a launch and begins it.
+    pub(crate) fn launch(self: &Arc<Self>, run: Run, fds: Vec<OwnedFd>, caller: Caller) -> Result<Started, ControlError> {
+        if self.ending.load(Ordering::Acquire) {
+            return Err(ControlError::NotStarted { message: "agentosd is ending".to_owned() });
+        }
+        let policy = self.policies.choose(run.policy.clone(), &caller)?;
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| self.full("max_agents"))?;
+        let uid = self.uids.take().ok_or_else(|| self.full("uid_range"))?;
+        let id = self.store.next_id().map_err(|error| internal(&error))?;
+        let name = run.name.clone().map_or_else(|| self.free_name(id), Ok)?;
+        let who = Identities { agent: uid.get(), init: self.uids.init() };
+        let launch = plan::launch(&run, &name, &policy, (&caller, who, &self.own))?;
+        let agent = Agent {
+            name,
+            id,
+            state: State::Starting,
+            pid: None,
+            uid: uid.get(),
+            owner: caller.uid,
+            policy: policy.name.clone(),
+            policy_digest: policy.digest.to_string(),
+            command: run.command,
+            workspace: run.workspace.map(|workspace| workspace.path),
+            created_us: agent::now(),
+            ended_us: None,
+            exit: None,
+            denials: None,
+            not_enforced: Vec::new(),
+        };
+        let mut record = Record::new(agent, run.remove);
+        record.limits = launch.limits;
+        record.view = launch.view.clone();
+        record.environment = names_of(&launch.plan.process.env);
+        record.policy_sources = policy.sources.iter().map(|source| source.origin.to_string()).collect();
+        let (handle, task) = Task::new(Arc::clone(self), record.clone());
+        self.registry.add(handle.clone())?;
+        let (answer, begun) = oneshot::channel();
+        tokio::spawn(task.launch(Launching { record, launch, fds, uid, caller, place }, answer));
+        Ok(Started { handle, begun })
+    }
+
+    fn full(&self, key: &str) -> ControlError {
+        ControlError::Limit {
+            what: "agents that live at one time".to_owned(),
+            limit: u64::try_from(self.config.max_agents).unwrap_or(u64::MAX),
+            remedy: format!("end some, or raise {key} in agentosd.yaml"),
+        }
+    }
+
+    fn free_name(&self, id: AgentId) -> Result<AgentName, ControlError> {
+        let candidates = (0..100).map(|round| if round == 0 { format!("agent-{id}") } else { format!("agent-{id}-{round}") });
+        let mut names = candidates.filter_map(|name| AgentName::parse(&name).ok());
+        names.find(|name| self.registry.is_free(name)).ok_or_else(|| ControlError::Internal {
+            message: format!("every name like agent-{id} is taken; give one with --name"),
+        })
+    }
+
+    /// Takes the record of an ended agent back into the list.
+    pub(crate) fn take_back(self: &Arc<Self>, record: Record) -> Result<(), ControlError> {
+        let (handle, task) = Task::new(Arc::clone(self), record);
+        self.registry.add(handle)?;
+        tokio::spawn(task.rest());
+        Ok(())
+    }
+
+    /// Ends every agent. The daemon is at its end when every [`Self::alive`] is dropped.
+    pub(crate) async fn end_all(&self) {
+        self.ending.store(true, Ordering::Release);
+        // At the same time: each takes some milliseconds.
+        let told = self.registry.all().into_iter().map(|handle| tokio::spawn(async move { handle.tell(Request::Shutdown).await }));
+        for told in told.collect::<Vec<_>>() {
+            if let Err(error) = told.await {
+                crate::journal::error(format_args!("an agent could not be told to end: {error}"));
+            }
+        }
+    }
+}
+
+fn names_of(env: &[String]) -> Vec<String> {
+    env.iter().filter_map(|pair| pair.split_once('=')).map(|(name, _)| name.to_owned()).collect()
+}
+
+/// A failure that is nobody's request.
+pub(crate) fn internal(error: &dyn std::error::Error) -> ControlError {
+    ControlError::Internal { message: crate::journal::sentence(error) }
+}

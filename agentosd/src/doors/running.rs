@@ -1,0 +1,131 @@
+//! Starting processes, being connected to them, and signals.
+
+use super::{Control, bad, check_streams};
+use crate::agent::{Further, Request, SignalOrder};
+use crate::caller::Caller;
+use crate::transport::{Ended, Outgoing};
+use protocol::control::{
+    Attach, AttachReply, Detach, Exec, ExecReply, Kill, KillReply, Remove, Resize, Run, RunReply, Wait, WaitReply,
+};
+use protocol::error::ControlError;
+use protocol::signal::Signal;
+use std::os::fd::OwnedFd;
+
+impl Control {
+    pub(super) async fn run(
+        &self,
+        run: Run,
+        (fds, caller): (Vec<OwnedFd>, Caller),
+        out: &mut Outgoing<'_>,
+    ) -> Result<(), Ended> {
+        check_streams("Run", run.stdio.attach, run.stdio.terminal.is_some(), &fds)?;
+        let started = self.0.launch(run, fds, caller)?;
+        let lost = || ControlError::Internal { message: "the agent's task ended".to_owned() };
+        started.begun.await.map_err(|_| lost())??;
+        let handle = started.handle;
+        let mut reply = RunReply { name: handle.name().clone(), id: handle.id(), exit: None };
+        if !out.more() {
+            return out.last(&reply).await;
+        }
+        let ended = match out.next(&reply).await {
+            Ok(()) => out.unless_closed(handle.ended()).await.map_err(Ended::from),
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(exit) => {
+                reply.exit = Some(exit);
+                out.last(&reply).await
+            }
+            Err(error) => {
+                handle.tell(Request::HangUp { exec: None }).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn exec(
+        &self,
+        exec: Exec,
+        (fds, caller): (Vec<OwnedFd>, Caller),
+        out: &mut Outgoing<'_>,
+    ) -> Result<(), Ended> {
+        check_streams("Exec", exec.stdio.attach, exec.stdio.terminal.is_some(), &fds)?;
+        let handle = self.0.registry.find(&exec.name, &caller)?;
+        let further = handle.ask(|answer| Request::Exec { exec, fds, caller, answer }).await?;
+        let Further { exec, ended } = further;
+        let mut reply = ExecReply { exec, exit: None };
+        if !out.more() {
+            return out.last(&reply).await;
+        }
+        let ended = match out.next(&reply).await {
+            Ok(()) => out.unless_closed(ended).await.map_err(Ended::from),
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(exit) => {
+                let lost = |_| ControlError::Internal { message: "the agent's task ended".to_owned() };
+                reply.exit = Some(exit.map_err(lost)?);
+                out.last(&reply).await
+            }
+            Err(error) => {
+                handle.tell(Request::HangUp { exec: Some(exec) }).await;
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn attach(
+        &self,
+        attach: Attach,
+        (fds, caller): (Vec<OwnedFd>, Caller),
+        out: &mut Outgoing<'_>,
+    ) -> Result<(), Ended> {
+        if fds.len() != 3 {
+            return Err(bad("Attach", "", "expected three descriptors: standard input, output and error").into());
+        }
+        let handle = self.0.registry.find(&attach.name, &caller)?;
+        let terminal = handle.ask(|answer| Request::Attach { fds, answer }).await?;
+        let mut reply = AttachReply { terminal, exit: None };
+        if !out.more() {
+            return out.last(&reply).await;
+        }
+        out.next(&reply).await?;
+        reply.exit = Some(out.unless_closed(handle.ended()).await?);
+        out.last(&reply).await
+    }
+
+    pub(super) async fn wait(&self, wait: Wait, caller: &Caller, out: &mut Outgoing<'_>) -> Result<(), Ended> {
+        let handle = self.0.registry.find(&wait.name, caller)?;
+        let exit = out.unless_closed(handle.ended()).await?;
+        out.last(&WaitReply { exit }).await
+    }
+
+    pub(super) async fn kill(&self, kill: Kill, caller: Caller) -> Result<KillReply, ControlError> {
+        let Kill { name, signal, exec, grace_ms } = kill;
+        if let Some(reserved) = signal.reserved() {
+            let why = format!("{signal} is {reserved}, which only the kernel of Agent OS sends; use STOP or KILL");
+            return Err(caller.not_permitted(&format!("the signal {signal}"), &why));
+        }
+        if grace_ms.is_some() && (signal != Signal::TERM || exec.is_some()) {
+            return Err(bad("Kill", "grace_ms", "a grace period goes with TERM to the agent only"));
+        }
+        let handle = self.0.registry.find(&name, &caller)?;
+        let order = SignalOrder { signal, exec, grace_ms, caller };
+        handle.ask(|answer| Request::Signal { order, answer }).await
+    }
+
+    pub(super) async fn detach(&self, detach: Detach, caller: &Caller) -> Result<(), ControlError> {
+        let handle = self.0.registry.find(&detach.name, caller)?;
+        handle.ask(|answer| Request::Detach { exec: detach.exec, answer }).await
+    }
+
+    pub(super) async fn resize(&self, resize: Resize, caller: &Caller) -> Result<(), ControlError> {
+        let handle = self.0.registry.find(&resize.name, caller)?;
+        handle.ask(|answer| Request::Resize { exec: resize.exec, window: resize.window, answer }).await
+    }
+
+    pub(super) async fn remove(&self, remove: Remove, caller: Caller) -> Result<(), ControlError> {
+        let handle = self.0.registry.find(&remove.name, &caller)?;
+        handle.ask(|answer| Request::Remove { force: remove.force, caller, answer }).await
+    }
+}

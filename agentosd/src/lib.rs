@@ -1,0 +1,34 @@
+//! The daemon of Agent OS: introduces the other rooms to each other.
+//!
+//! ```text
+//!   transport ── call ──► doors ── request ──► agent (one task each) ── orders ──► stage (a process)
+//!      ▲                    │                    │
+//!      └────── replies ─────┘                    └── records, events, denials on disk
+//! ```
+//! [`transport`] meets hostile bytes and knows nothing of agents; a door turns a call into a request and an answer into
+//! a reply; an agent's task alone decides (by [`lifecycle`], [`plan`]) and acts.
+#![forbid(unsafe_code)]
+
+mod agent;
+mod caller;
+mod cli;
+mod config;
+mod daemon;
+pub mod denial;
+mod directories;
+mod doors;
+mod events;
+mod group;
+mod journal;
+mod lifecycle;
+mod plan;
+mod policy;
+pub mod preflight;
+mod registry;
+mod stage;
+mod start;
+mod store;
+mod transport;
+mod uids;
+
+pub use start::main;

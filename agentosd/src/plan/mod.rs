@@ -1,0 +1,151 @@
+//! From a request and a policy to a plan. Pure: what is written here is what the stage does, and nothing else decides.
+
+mod environment;
+mod files;
+mod view;
+mod workspace;
+
+use crate::caller::Caller;
+use policies::{Bound, Effective, Variables};
+use protocol::agent::Limits;
+use protocol::control::{Run, Stdio};
+use protocol::error::ControlError;
+use protocol::ids::AgentName;
+use sandbox::cgroup::CgroupLimits;
+use sandbox::plan::{Identity, Plan, Process, Rlimits, Window};
+use std::path::PathBuf;
+
+pub(crate) use environment::extend as extend_environment;
+
+/// The agent's home directory.
+pub(crate) const HOME: &str = "/home/agent";
+
+/// Who is who on the host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identities {
+    /// The agent.
+    pub(crate) agent: u32,
+    /// PID 1 inside.
+    pub(crate) init: u32,
+}
+
+/// What the daemon itself keeps out of every workspace.
+#[derive(Clone, Debug)]
+pub(crate) struct Own {
+    /// Its state directory.
+    pub(crate) state: PathBuf,
+    /// Its run directory.
+    pub(crate) run: PathBuf,
+}
+
+/// A launch, decided.
+#[derive(Clone, Debug)]
+pub(crate) struct Launch {
+    /// For the stage.
+    pub(crate) plan: Plan,
+    /// For the control group.
+    pub(crate) cgroup: CgroupLimits,
+    /// For people.
+    pub(crate) limits: Limits,
+    /// What is visible and how: `read /usr`.
+    pub(crate) view: Vec<String>,
+}
+
+/// Decides a launch.
+pub(crate) fn launch(
+    request: &Run,
+    name: &AgentName,
+    policy: &Effective,
+    (caller, who, own): (&Caller, Identities, &Own),
+) -> Result<Launch, ControlError> {
+    let workspace = request.workspace.as_ref().map(|workspace| workspace::check(workspace, own)).transpose()?;
+    let variables = Variables { workspace: workspace.clone(), home: HOME.into(), name: name.to_string() };
+    let bound = policy.bind(&variables).map_err(|error| ControlError::BadPolicy { message: error.to_string() })?;
+    refuse_unenforced(&bound)?;
+    let identity = |id| Identity { uid: id, gid: id };
+    let owner = (!caller.is_root()).then_some(Identity { uid: caller.uid, gid: caller.gid });
+    let seen = view::of(&bound, request.workspace.as_ref().zip(workspace.as_deref()), owner)?;
+    let limits = limits(&bound, request.timeout_ms);
+    let cwd = workspace.unwrap_or_else(|| if bound.rule_for(HOME.as_ref()).is_some() { HOME.into() } else { "/".into() });
+    let env = environment::of(&bound, request, name)?;
+    let plan = Plan {
+        hostname: bound.hostname.as_ref().map_or_else(|| name.to_string(), ToString::to_string),
+        agent: identity(who.agent),
+        init: identity(who.init),
+        caller: sandbox::plan::Caller { uid: caller.uid, gid: caller.gid, groups: caller.groups.clone() },
+        view: [files::of(name, &bound, who), seen.mounts].concat(),
+        rules: [seen.rules, files::rules()].concat(),
+        rlimits: Rlimits { files: limits.files, file_size: bound.limits.file_size.as_ref().map(|l| l.value.bytes()) },
+        process: process(&request.command, env, cwd, request.stdio)?,
+        output_limit: limits.output_bytes,
+    };
+    let cgroup = CgroupLimits {
+        memory: limits.memory_bytes,
+        // PID 1 inside is ours and is not counted against the agent.
+        pids: limits.pids.saturating_add(1),
+        cpu_milli: limits.cpu_milli,
+    };
+    Ok(Launch { plan, cgroup, limits, view: seen.words })
+}
+
+/// A rule that nothing carries out stops the start: an operator would rely on it.
+fn refuse_unenforced(bound: &Bound) -> Result<(), ControlError> {
+    if bound.not_enforced.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "the policy {} has rules that this version cannot enforce, so the agent is not started: {}; remove them, or use a policy without them",
+        bound.policy,
+        bound.not_enforced.join("; ")
+    );
+    Err(ControlError::BadPolicy { message })
+}
+
+fn limits(bound: &Bound, timeout_ms: Option<u64>) -> Limits {
+    let limits = &bound.limits;
+    let wall = limits.wall.as_ref().map(|wall| wall.value.seconds().saturating_mul(1000));
+    Limits {
+        memory_bytes: limits.memory.value.bytes(),
+        pids: limits.pids.value.into(),
+        cpu_milli: limits.cpu.as_ref().map(|cpu| cpu.value.thousandths().into()),
+        wall_ms: [wall, timeout_ms].into_iter().flatten().min(),
+        output_bytes: limits.output.as_ref().map(|output| output.value.bytes()),
+        files: limits.files.value.into(),
+    }
+}
+
+/// A process to start, checked for what `execve(2)` cannot carry.
+pub(crate) fn process(
+    command: &[String],
+    env: Vec<String>,
+    cwd: PathBuf,
+    stdio: Stdio,
+) -> Result<Process, ControlError> {
+    let wrong = |expected: &str| Err(bad_parameter("command", expected));
+    if command.first().is_none_or(String::is_empty) {
+        return wrong("expected a program and its arguments, at least the program");
+    }
+    if command.iter().any(|argument| argument.contains('\0')) {
+        return wrong("an argument contains a NUL byte, which no program can be given");
+    }
+    Ok(Process {
+        argv: command.to_vec(),
+        env,
+        cwd,
+        terminal: stdio.terminal.map(window),
+        attached: stdio.attach,
+        keep_stdin: stdio.keep_stdin,
+    })
+}
+
+/// The same size in the sandbox's words.
+pub(crate) fn window(window: protocol::control::Window) -> Window {
+    Window { rows: window.rows, cols: window.cols }
+}
+
+fn bad_parameter(parameter: &str, expected: &str) -> ControlError {
+    ControlError::BadParameter { method: "Run".into(), parameter: parameter.into(), expected: expected.into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+//! A stage as the daemon sees it: a child process, a socket to it, and the control group that its agent is held in.
+
+mod link;
+mod pool;
+
+use crate::journal;
+pub(crate) use link::Link;
+pub(crate) use pool::Pool;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use sandbox::cgroup::{Cgroup, CgroupError, Hierarchies};
+use sandbox::message::{Failure, Order, Report};
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// How long a stage may take for a step; a mount of an unreachable network file system can hang for ever.
+pub(crate) const STEP_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a stage that was told to end may take.
+const END_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// Why there is no stage.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StageError {
+    /// The program cannot be started.
+    #[error("cannot start {}", program.display())]
+    Spawn {
+        /// The program.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Its control group cannot be made.
+    #[error(transparent)]
+    Cgroup(#[from] CgroupError),
+    /// It says what failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+    /// The socket to it failed.
+    #[error("the socket to agentos-stage failed")]
+    Socket(#[from] io::Error),
+    /// It ended, or said something else.
+    #[error("agentos-stage ended without a report; its last words are in the daemon's own log")]
+    Silent,
+    /// It did not answer.
+    #[error("agentos-stage did not answer within {} seconds", STEP_PATIENCE.as_secs())]
+    Stuck,
+    /// The pool has ended.
+    #[error("agentosd is ending")]
+    Ending,
+}
+
+/// A prepared stage: PID 1 waits in its namespaces and its control group.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    /// Orders and reports.
+    pub(crate) link: Link,
+    /// Where the agent is held.
+    pub(crate) cgroup: Cgroup,
+    /// PID 1 inside, as the host numbers it; its pidfd keeps the number from being another's.
+    pub(crate) init_pid: i32,
+    _init: OwnedFd,
+    child: Child,
+}
+
+impl Stage {
+    /// Starts a stage and waits until it is prepared.
+    async fn prepare(program: PathBuf, hierarchies: Hierarchies, slot: String) -> Result<Self, StageError> {
+        let started = tokio::task::spawn_blocking(move || start(&program, &hierarchies, &slot));
+        let (socket, child, cgroup) = started.await.map_err(|_| StageError::Ending)??;
+        let mut link = Link::new(socket)?;
+        match prepared(&mut link).await {
+            Ok((init, init_pid)) => Ok(Self { link, cgroup, init_pid, _init: init, child }),
+            Err(error) => {
+                drop(link);
+                bury_in_background(child, cgroup).await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether a spare still waits as it should: one that says anything has failed.
+    fn is_waiting(&self) -> bool {
+        let mut fds = [PollFd::from_borrowed_fd(self.link.socket(), PollFlags::IN)];
+        matches!(poll(&mut fds, Some(&Timespec::default())), Ok(0))
+    }
+
+    /// Ends the stage and whatever it holds, reaps it, and removes its control group.
+    pub(crate) async fn bury(self) {
+        let Self { link, cgroup, child, .. } = self;
+        // Its end of file tells the stage to kill PID 1 and to end.
+        drop(link);
+        bury_in_background(child, cgroup).await;
+    }
+}
+
+async fn prepared(link: &mut Link) -> Result<(OwnedFd, i32), StageError> {
+    let report = tokio::time::timeout(STEP_PATIENCE, link.next()).await.map_err(|_| StageError::Stuck)??;
+    match report {
+        Some((Report::Prepared, mut fds)) => {
+            let init = fds.pop().ok_or(StageError::Silent)?;
+            let pid = pid_of(&init)?;
+            Ok((init, pid))
+        }
+        Some((Report::Failed { failure, .. }, _)) => Err(failure.into()),
+        _ => Err(StageError::Silent),
+    }
+}
+
+/// The number of a pidfd's process, in our PID namespace.
+pub(crate) fn pid_of(pidfd: &OwnedFd) -> io::Result<i32> {
+    let text = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))?;
+    let pid = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+    pid.filter(|pid| *pid > 0).ok_or_else(|| io::Error::other("a pidfd of a process that has ended"))
+}
+
+fn start(program: &Path, hierarchies: &Hierarchies, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageError> {
+    let cgroup = hierarchies.create(slot)?;
+    match spawn(program, &cgroup) {
+        Ok((socket, child)) => Ok((socket, child, cgroup)),
+        Err(source) => {
+            cgroup.remove()?;
+            Err(StageError::Spawn { program: program.to_owned(), source })
+        }
+    }
+}
+
+fn spawn(program: &Path, cgroup: &Cgroup) -> io::Result<(OwnedFd, Child)> {
+    let (ours, theirs) = link::pair()?;
+    let mut command = Command::new(program);
+    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).env_clear().current_dir("/");
+    let mut child = command.spawn()?;
+    let order = Order::Prepare { cgroup: cgroup.clone() };
+    if let Err(error) = link::send_blocking(ours.as_fd(), &order, &[]) {
+        child.kill()?;
+        child.wait()?;
+        return Err(error);
+    }
+    Ok((ours, child))
+}
+
+async fn bury_in_background(child: Child, cgroup: Cgroup) {
+    let buried = tokio::task::spawn_blocking(move || {
+        if let Err(error) = bury(child, &cgroup) {
+            journal::error(format_args!("cannot clear away an ended agent: {}", journal::sentence(&error)));
+        }
+    });
+    if let Err(error) = buried.await {
+        journal::error(format_args!("cannot clear away an ended agent: {error}"));
+    }
+}
+
+fn bury(mut child: Child, cgroup: &Cgroup) -> Result<(), StageError> {
+    // It reaps PID 1 before it ends; killed earlier it would leave that to the host's PID 1.
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(StageError::Silent)?;
+    let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from)?;
+    let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&END_PATIENCE)).map_err(io::Error::from)?;
+    if ended == 0 {
+        journal::error(format_args!("agentos-stage (pid {}) did not end and is killed", child.id()));
+        child.kill()?;
+    }
+    child.wait()?;
+    if cgroup.populated()? {
+        cgroup.kill()?;
+    }
+    Ok(cgroup.remove()?)
+}

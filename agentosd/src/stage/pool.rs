@@ -1,0 +1,150 @@
+//! Stages that are prepared before anybody asks for one: a launch then finds its namespaces and PID 1 there.
+//!
+//! One task owns the spares. When one is taken, the next is started at once; all that are missing are started
+//! together, because the kernel's wait for moving PID 1 to a version 1 control group is then paid once.
+
+use super::{Stage, StageError};
+use crate::journal;
+use sandbox::cgroup::Hierarchies;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// Most stages that are started at one time.
+const TOGETHER: usize = 16;
+
+type Asked = oneshot::Sender<Result<Stage, StageError>>;
+
+/// Gives out prepared stages, until it is closed.
+#[derive(Clone, Debug)]
+pub(crate) struct Pool(Arc<Mutex<Option<mpsc::UnboundedSender<Asked>>>>);
+
+impl Pool {
+    /// Starts the pool; the guard is held until its last stage is gone.
+    pub(crate) fn start(program: PathBuf, hierarchies: Hierarchies, spares: usize, alive: mpsc::Sender<()>) -> Self {
+        let (asks, asked) = mpsc::unbounded_channel();
+        let (finished, results) = mpsc::unbounded_channel();
+        let keeper = Keeper {
+            program,
+            hierarchies,
+            spares,
+            ready: VecDeque::new(),
+            waiting: VecDeque::new(),
+            preparing: 0,
+            slots: 0,
+            discouraged: false,
+            finished,
+        };
+        tokio::spawn(async move {
+            keeper.run(asked, results).await;
+            drop(alive);
+        });
+        Self(Arc::new(Mutex::new(Some(asks))))
+    }
+
+    /// Ends the spares; nothing is given out any more.
+    pub(crate) fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// A prepared stage.
+    pub(crate) async fn take(&self) -> Result<Stage, StageError> {
+        let (answer, wait) = oneshot::channel();
+        {
+            let asks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            asks.as_ref().ok_or(StageError::Ending)?.send(answer).map_err(|_| StageError::Ending)?;
+        }
+        wait.await.map_err(|_| StageError::Ending)?
+    }
+}
+
+struct Keeper {
+    program: PathBuf,
+    hierarchies: Hierarchies,
+    spares: usize,
+    ready: VecDeque<Stage>,
+    waiting: VecDeque<Asked>,
+    preparing: usize,
+    slots: u64,
+    /// A preparation failed while nobody waited: try again only when somebody does.
+    discouraged: bool,
+    finished: mpsc::UnboundedSender<Result<Stage, StageError>>,
+}
+
+impl Keeper {
+    async fn run(
+        mut self,
+        mut asked: mpsc::UnboundedReceiver<Asked>,
+        mut results: mpsc::UnboundedReceiver<Result<Stage, StageError>>,
+    ) {
+        loop {
+            self.hand_out().await;
+            self.refill();
+            tokio::select! {
+                ask = asked.recv() => match ask {
+                    Some(ask) => {
+                        self.discouraged = false;
+                        self.waiting.push_back(ask);
+                    }
+                    None => break,
+                },
+                Some(result) = results.recv() => self.take_result(result),
+            }
+        }
+        while self.preparing > 0 {
+            match results.recv().await {
+                Some(result) => self.take_result(result),
+                None => break,
+            }
+        }
+        for stage in self.ready {
+            stage.bury().await;
+        }
+    }
+
+    fn take_result(&mut self, result: Result<Stage, StageError>) {
+        self.preparing -= 1;
+        match result {
+            Ok(stage) => self.ready.push_back(stage),
+            Err(error) => {
+                journal::error(format_args!("cannot prepare a sandbox: {}", journal::sentence(&error)));
+                self.discouraged = true;
+                if let Some(asked) = self.waiting.pop_front() {
+                    // Whoever asked may have gone.
+                    asked.send(Err(error)).unwrap_or(());
+                }
+            }
+        }
+    }
+
+    async fn hand_out(&mut self) {
+        while let (false, Some(stage)) = (self.waiting.is_empty(), self.ready.pop_front()) {
+            if !stage.is_waiting() {
+                journal::warning(format_args!("a spare stage has ended and is replaced"));
+                stage.bury().await;
+                continue;
+            }
+            let Some(asked) = self.waiting.pop_front() else { return };
+            if let Err(Ok(stage)) = asked.send(Ok(stage)) {
+                self.ready.push_front(stage);
+            }
+        }
+    }
+
+    fn refill(&mut self) {
+        let spares = if self.discouraged { 0 } else { self.spares };
+        let wanted = (spares + self.waiting.len()).saturating_sub(self.ready.len()).min(TOGETHER);
+        while self.preparing < wanted {
+            self.preparing += 1;
+            self.slots += 1;
+            let (program, hierarchies) = (self.program.clone(), self.hierarchies.clone());
+            let (slot, finished) = (format!("agent-{}", self.slots), self.finished.clone());
+            tokio::spawn(async move {
+                let result = Stage::prepare(program, hierarchies, slot).await;
+                // The keeper waits for every result before it ends.
+                finished.send(result).unwrap_or(());
+            });
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! From the command line to a daemon that is ready, and to its end.
+
+mod leftovers;
+mod service_manager;
+
+use crate::cli::{DEFAULT_CONFIG, DEFAULT_RUN_DIR, Flags};
+use crate::config::{Config, UidRange};
+use crate::daemon::Daemon;
+use crate::directories::{self, Held};
+use crate::doors::Control;
+use crate::events::EventLog;
+use crate::group;
+use crate::journal;
+use crate::plan::Own;
+use crate::policy::Policies;
+use crate::registry::Registry;
+use crate::stage::Pool;
+use crate::store::Store;
+use crate::transport::{Bounds, listen, serve};
+use crate::uids::{LOCKS, Uids};
+use crate::{denial, preflight};
+use anyhow::{Context as _, bail};
+use clap::{CommandFactory as _, Parser as _};
+use protocol::doctor::{Check, Status};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sandbox::cgroup::{CgroupError, Hierarchies};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc};
+
+/// Threads that run tasks; what blocks is on threads of its own.
+const WORKERS: usize = 2;
+/// The control socket's name in the run directory.
+const SOCKET: &str = "io.agentos.sock";
+/// Where an installed stage is.
+const INSTALLED_STAGE: &str = "/usr/libexec/agentos/agentos-stage";
+
+/// The program.
+#[must_use]
+pub fn main() -> ExitCode {
+    let flags = Flags::parse();
+    match run(&flags) {
+        Ok(code) => code,
+        Err(error) => {
+            journal::error(format_args!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
+    if flags.man {
+        clap_mangen::Man::new(Flags::command()).render(&mut std::io::stdout())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !rustix::process::geteuid().is_root() {
+        bail!("agentosd needs root: it makes namespaces, mounts and control groups; start it with sudo");
+    }
+    let config = match &flags.config {
+        Some(path) => Config::read(path, false)?,
+        None => Config::read(Path::new(DEFAULT_CONFIG), true)?,
+    };
+    if flags.check_host {
+        return check_host(flags.json, &config);
+    }
+    raise_descriptor_limit().context("cannot raise the limit of open files")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
+    runtime.block_on(serve_until_told(flags, config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check_host(json: bool, config: &Config) -> anyhow::Result<ExitCode> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let checks = runtime.block_on(async {
+        let hierarchies = Hierarchies::open(&format!("agentos-check-{}", std::process::id()));
+        let log = denial::Log::open(denial::Settings::default()).await;
+        let checks = look(&hierarchies, &log, config);
+        if let Ok(log) = log {
+            log.close().await?;
+        }
+        if let Ok(hierarchies) = hierarchies {
+            hierarchies.close()?;
+        }
+        anyhow::Ok(checks)
+    })?;
+    let mut out = std::io::stdout().lock();
+    if json {
+        serde_json::to_writer_pretty(&mut out, &checks)?;
+        writeln!(out)?;
+    } else {
+        for Check { layer, required_by, found, status, consequence } in &checks {
+            let word = match status {
+                Status::Ok => "ok",
+                Status::Degraded => "degraded",
+                Status::Missing => "MISSING",
+            };
+            let tail = if consequence.is_empty() { String::new() } else { format!(" - {consequence}") };
+            writeln!(out, "{word:8} {layer} ({required_by}): {found}{tail}")?;
+        }
+    }
+    let missing = preflight::missing(&checks).next().is_some();
+    Ok(if missing { ExitCode::from(protocol::exit_code::LAYER_MISSING) } else { ExitCode::SUCCESS })
+}
+
+/// Looks at every layer.
+fn look(
+    hierarchies: &Result<Hierarchies, CgroupError>,
+    log: &Result<denial::Log, denial::Unavailable>,
+    config: &Config,
+) -> Vec<Check> {
+    let UidRange { first, count } = config.uid_range;
+    let given = preflight::Given {
+        cgroups: hierarchies.as_ref(),
+        denial_log: log.as_ref().map(|_| ()),
+        uids: first..first.saturating_add(count),
+    };
+    // It blocks, on this thread: nothing else is served yet.
+    preflight::run(&given)
+}
+
+/// Each agent takes some descriptors, so that the usual soft limit of 1024 would end at some hundreds of them.
+fn raise_descriptor_limit() -> std::io::Result<()> {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+}
+
+/// What is held from the start to the end.
+struct Grounds {
+    state: Held,
+    run: Held,
+    hierarchies: Hierarchies,
+}
+
+async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
+    // Asked for first, so that a signal during the start is not lost.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let (state, run) = (directories::hold(&flags.state_dir, 0o700)?, directories::hold(&flags.run_dir, 0o755)?);
+    let hierarchies = Hierarchies::open(&instance(&run.path));
+    let log = open_denials(config.denial_log).await;
+    let checks = look(&hierarchies, &log, &config);
+    refuse_missing(&checks)?;
+    let grounds = Grounds { state, run, hierarchies: hierarchies? };
+    leftovers::clear(&grounds.hierarchies);
+    let (alive, mut all_gone) = mpsc::channel(1);
+    let denials = log.map_err(|error| journal::sentence(&error));
+    let daemon = Arc::new(assemble(&grounds, config, (checks, denials, alive))?);
+    leftovers::take_back(&daemon)?;
+    let socket = grounds.run.path.join(SOCKET);
+    let group = group::find(&daemon.config.group);
+    if group.is_none() {
+        let name = &daemon.config.group;
+        journal::warning(format_args!("there is no group {name:?}, so only root may use the socket; groupadd {name}"));
+    }
+    let listener = match service_manager::socket()? {
+        Some(listener) => listener,
+        None => listen(&socket, group).with_context(|| format!("cannot listen at {}", socket.display()))?,
+    };
+    let bounds = Bounds { group, per_uid: daemon.config.max_connections_per_uid };
+    let accepting = tokio::spawn(serve(listener, bounds, Control(Arc::clone(&daemon))));
+    announce(&socket)?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    service_manager::stopping();
+    journal::info(format_args!("ending, and every agent with it"));
+    accepting.abort();
+    daemon.end_all().await;
+    // The pool's handle goes with the daemon, and whoever is alive holds a sender; see `Daemon::alive`.
+    let closing = Closing { denials: daemon.denials.clone().ok(), store: daemon.store.clone(), events: daemon.events.clone() };
+    daemon.pool.close();
+    drop(daemon);
+    while all_gone.recv().await.is_some() {}
+    close(closing, grounds, &socket).await
+}
+
+/// What is put away last.
+struct Closing {
+    denials: Option<denial::Log>,
+    store: Store,
+    events: EventLog,
+}
+
+async fn close(closing: Closing, grounds: Grounds, socket: &Path) -> anyhow::Result<()> {
+    closing.events.flushed().await;
+    if let Some(log) = closing.denials
+        && let Err(error) = log.close().await
+    {
+        journal::error(format_args!("{}", journal::sentence(&error)));
+    }
+    closing.store.close()?;
+    grounds.hierarchies.close()?;
+    match std::fs::remove_file(socket) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("cannot remove the socket"),
+        _ => Ok(()),
+    }
+}
+
+fn refuse_missing(checks: &[Check]) -> anyhow::Result<()> {
+    let missing: Vec<String> = preflight::missing(checks)
+        .map(|check| format!("{} ({}, needed by {}): {}", check.layer, check.found, check.required_by, check.consequence))
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    bail!("this host lacks what agents need: {}", missing.join("; "))
+}
+
+fn assemble(
+    grounds: &Grounds,
+    config: Config,
+    (checks, denials, alive): (Vec<Check>, Result<denial::Log, String>, mpsc::Sender<()>),
+) -> anyhow::Result<Daemon> {
+    let store = Store::open(&grounds.state.path)?;
+    let path = store.events();
+    let events = EventLog::open(&path).with_context(|| format!("cannot open the event log {}", path.display()))?;
+    let uids = Uids::open(Path::new(LOCKS), config.uid_range)?;
+    if let Err(why) = &denials {
+        journal::warning(format_args!("denials are not listed: {why}"));
+    }
+    let stage = stage_path(config.stage_path.as_deref())?;
+    let weak = alive.downgrade();
+    Ok(Daemon {
+        own: Own { state: grounds.state.path.clone(), run: grounds.run.path.clone() },
+        store,
+        events,
+        registry: Registry::default(),
+        pool: Pool::start(stage, grounds.hierarchies.clone(), config.spares, alive),
+        uids,
+        policies: Policies::new(config.policy_dirs.clone(), config.default_policy.clone()),
+        denials,
+        checks,
+        places: Arc::new(Semaphore::new(config.max_agents)),
+        alive: weak,
+        ending: AtomicBool::new(false),
+        config,
+    })
+}
+
+async fn open_denials(wanted: bool) -> Result<denial::Log, denial::Unavailable> {
+    if wanted {
+        denial::Log::open(denial::Settings::default()).await
+    } else {
+        Err(denial::Unavailable::switched_off())
+    }
+}
+
+fn stage_path(configured: Option<&Path>) -> anyhow::Result<PathBuf> {
+    let own = std::env::current_exe().context("cannot find the daemon's own program")?;
+    let candidates = match configured {
+        Some(path) => vec![path.to_owned()],
+        None => vec![own.with_file_name("agentos-stage"), PathBuf::from(INSTALLED_STAGE)],
+    };
+    match candidates.iter().find(|path| path.is_file()) {
+        Some(found) => Ok(found.clone()),
+        None => {
+            let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
+            bail!("there is no agentos-stage at {}; install it, or set stage_path in the configuration", tried.join(" or "))
+        }
+    }
+}
+
+/// The name of this daemon's control groups: others beside it have other run directories.
+fn instance(run_dir: &Path) -> String {
+    if run_dir == Path::new(DEFAULT_RUN_DIR) {
+        return "agentos".to_owned();
+    }
+    // FNV-1a: only told apart, never guarded by it; the directory itself is locked.
+    let absolute = run_dir.canonicalize().unwrap_or_else(|_| run_dir.to_owned());
+    let bytes = std::os::unix::ffi::OsStrExt::as_bytes(absolute.as_os_str());
+    let hash = bytes.iter().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193));
+    format!("agentos-{hash:08x}")
+}
+
+fn announce(socket: &Path) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "agentosd ready: {}", socket.display())?;
+    out.flush()?;
+    service_manager::ready();
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn daemons_beside_each_other_have_groups_of_their_own() {
+        assert_eq!(instance(Path::new(DEFAULT_RUN_DIR)), "agentos");
+        let (a, b) = (instance(Path::new("/tmp/a")), instance(Path::new("/tmp/b")));
+        assert_ne!(a, b);
+        assert!(a.len() == "agentos-".len() + 8 && a.starts_with("agentos-"));
+    }
+
+    #[test]
+    fn a_missing_layer_is_named_and_a_degraded_one_is_not_fatal() {
+        let check = |status| Check {
+            layer: "landlock".into(),
+            required_by: "every agent".into(),
+            found: "not in this kernel".into(),
+            status,
+            consequence: "agentosd does not start".into(),
+        };
+        assert!(refuse_missing(&[check(Status::Ok), check(Status::Degraded)]).is_ok());
+        let error = refuse_missing(&[check(Status::Missing)]).unwrap_err().to_string();
+        assert!(error.contains("landlock") && error.contains("not in this kernel"), "{error}");
+    }
+}

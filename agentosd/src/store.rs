@@ -1,0 +1,274 @@
+//! What lasts of agents: `STATE/agents/ID/{record.json, output.log, denials.jsonl}` and the next id.
+//!
+//! A record is replaced by renaming, so that it is always whole. Records are versioned: a daemon leaves a record of a
+//! newer version alone and does not list it; an older one is read as long as this version knows it.
+
+use protocol::agent::{Agent, Limits};
+use protocol::denial::Completeness;
+use protocol::ids::AgentId;
+use serde::{Deserialize, Serialize};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The version of records that is written.
+const VERSION: u32 = 1;
+/// Ids that are reserved at once, so that a launch does not write the counter.
+const RESERVED: u64 = 64;
+
+/// What is known of an agent, on disk.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    version: u32,
+    /// What `ps` shows.
+    pub(crate) agent: Agent,
+    /// The limits it got.
+    pub(crate) limits: Limits,
+    /// What it could see.
+    pub(crate) view: Vec<String>,
+    /// Names of the variables it got.
+    pub(crate) environment: Vec<String>,
+    /// The files that its policy was made of.
+    pub(crate) policy_sources: Vec<String>,
+    /// Whether its denials are listed.
+    pub(crate) denial_log: Completeness,
+    /// Remove the record when it has ended.
+    pub(crate) remove: bool,
+}
+
+impl Record {
+    /// The record of a new agent, of which nothing more is known yet.
+    pub(crate) fn new(agent: Agent, remove: bool) -> Self {
+        Self {
+            version: VERSION,
+            agent,
+            limits: Limits::default(),
+            view: Vec::new(),
+            environment: Vec::new(),
+            policy_sources: Vec::new(),
+            denial_log: Completeness::Open { listed: 0 },
+            remove,
+        }
+    }
+}
+
+/// What could not be kept.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {attempt} {}", path.display())]
+pub(crate) struct StoreError {
+    attempt: &'static str,
+    path: PathBuf,
+    source: io::Error,
+}
+
+fn fail(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError { attempt, path, source }
+}
+
+/// The state directory.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+    ids: Arc<Mutex<Ids>>,
+}
+
+#[derive(Debug)]
+struct Ids {
+    next: u64,
+    reserved: u64,
+}
+
+impl Store {
+    /// Opens the directory, which the daemon holds.
+    pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
+        let agents = root.join("agents");
+        DirBuilder::new().recursive(true).mode(0o700).create(&agents).map_err(fail("create", &agents))?;
+        let path = root.join("next-id");
+        let kept = match fs::read_to_string(&path) {
+            Ok(text) => {
+                let wrong = || io::Error::new(io::ErrorKind::InvalidData, "it holds no number");
+                text.trim().parse().map_err(|_| wrong()).map_err(fail("read", &path))?
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 1,
+            Err(error) => return Err(fail("read", &path)(error)),
+        };
+        // A counter that was lost must not give an id twice.
+        let seen = directory_numbers(&agents).map_err(fail("list", &agents))?.into_iter().max().unwrap_or(0);
+        let next = u64::max(kept, seen + 1);
+        Ok(Self { root: root.to_owned(), ids: Arc::new(Mutex::new(Ids { next, reserved: next })) })
+    }
+
+    /// An id that was never given before.
+    pub(crate) fn next_id(&self) -> Result<AgentId, StoreError> {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        if ids.next >= ids.reserved {
+            self.write_next_id(ids.next + RESERVED)?;
+            ids.reserved = ids.next + RESERVED;
+        }
+        ids.next += 1;
+        Ok(AgentId(ids.next - 1))
+    }
+
+    /// Gives back what was reserved and not used.
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        self.write_next_id(ids.next)
+    }
+
+    fn write_next_id(&self, next: u64) -> Result<(), StoreError> {
+        let path = self.root.join("next-id");
+        // On disk before an id of it is given: after a power failure the ids must still be new.
+        replace(&path, format!("{next}\n").as_bytes(), true).map_err(fail("write", &path))
+    }
+
+    fn directory(&self, id: AgentId) -> PathBuf {
+        self.root.join("agents").join(id.to_string())
+    }
+
+    /// Where an agent's output is.
+    pub(crate) fn output(&self, id: AgentId) -> PathBuf {
+        self.directory(id).join("output.log")
+    }
+
+    /// Where an agent's denials are.
+    pub(crate) fn denials(&self, id: AgentId) -> PathBuf {
+        self.directory(id).join("denials.jsonl")
+    }
+
+    /// Where the event log is.
+    pub(crate) fn events(&self) -> PathBuf {
+        self.root.join("events.jsonl")
+    }
+
+    /// Makes an agent's directory with its record and its empty output log, which is returned.
+    pub(crate) fn create(&self, record: &Record) -> Result<File, StoreError> {
+        let id = record.agent.id;
+        let directory = self.directory(id);
+        DirBuilder::new().mode(0o700).create(&directory).map_err(fail("create", &directory))?;
+        self.save(record)?;
+        let path = self.output(id);
+        let mut options = OpenOptions::new();
+        options.append(true).create_new(true).mode(0o600).open(&path).map_err(fail("create", &path))
+    }
+
+    /// Replaces an agent's record.
+    pub(crate) fn save(&self, record: &Record) -> Result<(), StoreError> {
+        let path = self.directory(record.agent.id).join("record.json");
+        let bytes = serde_json::to_vec(record).map_err(io::Error::other).map_err(fail("write", &path))?;
+        replace(&path, &bytes, false).map_err(fail("write", &path))
+    }
+
+    /// Removes everything of an agent.
+    pub(crate) fn remove(&self, id: AgentId) -> Result<(), StoreError> {
+        let directory = self.directory(id);
+        match fs::remove_dir_all(&directory) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail("remove", &directory)(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Every record, by id; what cannot be read is returned as an error and left alone.
+    pub(crate) fn load(&self) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
+        let agents = self.root.join("agents");
+        let mut ids = directory_numbers(&agents).map_err(fail("list", &agents))?;
+        ids.sort_unstable();
+        Ok(ids.into_iter().map(|id| read(&self.directory(AgentId(id)).join("record.json"))).collect())
+    }
+}
+
+fn read(path: &Path) -> Result<Record, StoreError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let bytes = fs::read(path).map_err(fail("read", path))?;
+    let invalid = |error| fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, error));
+    let Versioned { version } = serde_json::from_slice(&bytes).map_err(invalid)?;
+    if version != VERSION {
+        let why = format!("it has version {version}, and this agentosd knows {VERSION}");
+        return Err(fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, why)));
+    }
+    serde_json::from_slice(&bytes).map_err(invalid)
+}
+
+fn directory_numbers(path: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in path.read_dir()? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u64>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// Replaces a file so that a reader sees the old or the new one; with `durable`, also after a power failure.
+fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    if durable {
+        file.sync_data()?;
+    }
+    fs::rename(&temporary, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::agent::State;
+    use protocol::ids::{AgentName, TimeUs};
+
+    fn record(id: AgentId) -> Record {
+        let agent = Agent {
+            name: AgentName::parse("a").unwrap(),
+            id,
+            state: State::Running,
+            pid: Some(5),
+            uid: 1_900_000_001,
+            owner: 0,
+            policy: "base".into(),
+            policy_digest: "00".into(),
+            command: vec!["true".into()],
+            workspace: None,
+            created_us: TimeUs(1),
+            ended_us: None,
+            exit: None,
+            denials: None,
+            not_enforced: Vec::new(),
+        };
+        Record::new(agent, false)
+    }
+
+    #[test]
+    fn an_id_is_never_given_twice() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let given: Vec<u64> = (0..100).map(|_| store.next_id().unwrap().0).collect();
+        assert_eq!(given, (1..=100).collect::<Vec<_>>());
+        let after_a_crash = Store::open(root.path()).unwrap();
+        let next = after_a_crash.next_id().unwrap().0;
+        assert!(next > 100);
+        after_a_crash.close().unwrap();
+        assert_eq!(Store::open(root.path()).unwrap().next_id().unwrap().0, next + 1, "no gap after a clean end");
+        fs::remove_file(root.path().join("next-id")).unwrap();
+        fs::create_dir(root.path().join("agents/900")).unwrap();
+        assert_eq!(Store::open(root.path()).unwrap().next_id().unwrap().0, 901, "a lost counter");
+    }
+
+    #[test]
+    fn records_read_back_and_strange_ones_are_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        store.create(&record(AgentId(1))).unwrap();
+        store.create(&record(AgentId(2))).unwrap();
+        let newer = fs::read_to_string(root.path().join("agents/2/record.json")).unwrap();
+        fs::write(root.path().join("agents/2/record.json"), newer.replace("\"version\":1", "\"version\":2")).unwrap();
+        let loaded = store.load().unwrap();
+        assert_eq!(loaded[0].as_ref().unwrap().agent.id, AgentId(1));
+        assert!(loaded[1].is_err() && root.path().join("agents/2/record.json").exists());
+        store.remove(AgentId(1)).unwrap();
+        store.remove(AgentId(1)).unwrap();
+        assert_eq!(store.load().unwrap().len(), 1);
+    }
+}

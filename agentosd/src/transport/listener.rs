@@ -1,0 +1,143 @@
+//! The listening socket: who may connect, and how often.
+
+use super::connection::{self, Door};
+use super::socket::{Socket, SocketError};
+use crate::caller::Caller;
+use crate::group::GroupId;
+use crate::journal;
+use protocol::error::ControlError;
+use rustix::fs::{Gid, Mode, Uid, chmod, chown};
+use rustix::net::SendFlags;
+use std::collections::HashMap;
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+
+/// Who may connect, and how often.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// The group besides root, when there is one.
+    pub(crate) group: Option<GroupId>,
+    /// Most connections of one uid at one time.
+    pub(crate) per_uid: usize,
+}
+
+/// Makes the socket, open to root and the group; one that a killed daemon left is replaced.
+pub(crate) fn listen(path: &Path, group: Option<GroupId>) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    // Until here the mode is what the umask left; a connection in between meets the check of its credentials.
+    chown(path, Some(Uid::ROOT), Some(group.map_or(Gid::ROOT, |GroupId(id)| Gid::from_raw(id))))?;
+    chmod(path, if group.is_some() { Mode::from_raw_mode(0o660) } else { Mode::from_raw_mode(0o600) })?;
+    Ok(listener)
+}
+
+/// Accepts connections for ever.
+pub(crate) async fn serve<D: Door>(listener: UnixListener, bounds: Bounds, door: D) {
+    let counts = Counts::default();
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => admit(stream, bounds, &counts, door.clone()),
+            // Out of descriptors or memory: those that exist go on, new ones wait in the backlog.
+            Err(error) => {
+                journal::error(format_args!("cannot accept a connection: {error}"));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+fn admit<D: Door>(stream: UnixStream, bounds: Bounds, counts: &Counts, door: D) {
+    let peer = match stream.peer_cred() {
+        Ok(peer) => peer,
+        Err(error) => return journal::warning(format_args!("a peer without credentials was refused: {error}")),
+    };
+    let Some(counted) = counts.take(peer.uid(), bounds.per_uid) else {
+        let what = format!("connections of uid {}", peer.uid());
+        let remedy = "close some, or raise max_connections_per_uid in agentosd.yaml".to_owned();
+        return refuse(&stream, &ControlError::Limit { what, limit: bounds.per_uid as u64, remedy });
+    };
+    let caller = match Caller::identify(peer.uid(), peer.gid(), peer.pid().unwrap_or(0)) {
+        Ok(caller) if caller.admitted(bounds.group) => caller,
+        Ok(caller) => {
+            refuse(&stream, &caller.not_permitted("a connection", "only root and members of the daemon's group may connect"));
+            return journal::warning(format_args!("uid {} was refused: not root or in the group", caller.uid));
+        }
+        Err(error) => return journal::warning(format_args!("a peer was refused: {}", journal::sentence(&error))),
+    };
+    tokio::spawn(async move {
+        let uid = caller.uid;
+        let error = connection::serve(Socket::new(stream), caller, door).await;
+        if !matches!(error, SocketError::Closed) {
+            journal::warning(format_args!("a connection of uid {uid} was ended: {}", journal::sentence(&error)));
+        }
+        drop(counted);
+    });
+}
+
+/// Says why in front of any call, as the reply that the peer's first call will find. Nothing is awaited for a peer
+/// that is not served: an empty socket takes these few bytes at once.
+fn refuse(stream: &UnixStream, why: &ControlError) {
+    if let Ok(bytes) = protocol::wire::encode(&why.to_reply()) {
+        rustix::net::send(stream, &bytes, SendFlags::NOSIGNAL | SendFlags::DONTWAIT).ok();
+    }
+}
+
+/// Connections by uid.
+#[derive(Clone, Debug, Default)]
+struct Counts(Arc<Mutex<HashMap<u32, usize>>>);
+
+/// One connection, counted until this is dropped.
+#[derive(Debug)]
+struct Counted {
+    uid: u32,
+    counts: Counts,
+}
+
+impl Counts {
+    fn take(&self, uid: u32, bound: usize) -> Option<Counted> {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(uid).or_default();
+        // Root is not locked out of a daemon that it must be able to stop agents with.
+        if *count >= bound && uid != 0 {
+            return None;
+        }
+        *count += 1;
+        Some(Counted { uid, counts: self.clone() })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.uid) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.uid);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_counted_by_user() {
+        let counts = Counts::default();
+        let first = counts.take(5, 2).unwrap();
+        let second = counts.take(5, 2).unwrap();
+        assert!(counts.take(5, 2).is_none());
+        assert!(counts.take(6, 2).is_some(), "another user is not affected");
+        drop(first);
+        assert!(counts.take(5, 2).is_some());
+        drop(second);
+        assert!(counts.0.lock().unwrap().is_empty());
+    }
+}
