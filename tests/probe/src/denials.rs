@@ -1,6 +1,7 @@
 //! The errnos by which a sandbox says no, by what was asked.
 //!
-//! EINVAL, EFAULT, EBADF and the like are in none of them: they say that the attempt was wrong, not that it was forbidden.
+//! EINVAL, EFAULT, EBADF and the like are in none of them: they say that the attempt was wrong, not that it was
+//! forbidden.
 
 use libc::{
     EACCES, EADDRNOTAVAIL, EAFNOSUPPORT, EBUSY, ECONNREFUSED, EHOSTUNREACH, ELOOP, ENETDOWN, ENETUNREACH, ENODEV,

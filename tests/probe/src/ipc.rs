@@ -3,6 +3,7 @@
 use std::{
     ffi::CString,
     os::{
+        fd::AsRawFd,
         linux::net::SocketAddrExt,
         unix::net::{SocketAddr, UnixStream},
     },
@@ -16,9 +17,11 @@ use crate::{
         Control::{Root, When},
         Primitive,
     },
-    syscall::{call, call_fd, ptr_mut, w},
+    syscall::{call, call_fd, ptr, ptr_mut, w},
 };
 
+/// EINVAL: the user namespace does not map uid 0, so that it cannot be claimed.
+const FORGERY: &[i32] = &[libc::EPERM, libc::EACCES, libc::ENOSYS, libc::EINVAL];
 /// The size of the target's shared memory.
 pub(crate) const SHARED_SIZE: usize = 4096;
 /// The value of the target's semaphore.
@@ -114,6 +117,13 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         run: by_descriptor,
     },
     Primitive {
+        id: "ipc_net.forged_credentials",
+        tries: "SCM_CREDENTIALS that claim to be process 1 of root, over a socket pair of its own",
+        denials: FORGERY,
+        control: Root,
+        run: |_| forge_credentials(),
+    },
+    Primitive {
         id: "ipc_net.control_socket",
         tries: "connect to the daemon's socket control_socket (default /run/agentos/io.agentos.sock)",
         denials: ADDRESS,
@@ -139,4 +149,17 @@ fn by_descriptor(p: &Params) -> Attempt {
     let link = CString::new(format!("/proc/self/fd/{fd}")).map_err(|error| Refusal::Error(error.to_string()))?;
     UnixStream::connect(link.to_string_lossy().as_ref())?;
     reached("connected")
+}
+
+/// A receiver that believes what a message says about its sender would take this one for init.
+fn forge_credentials() -> Attempt {
+    let (sender, _receiver) = UnixStream::pair().step("socketpair")?;
+    let byte = [0u8; 1];
+    let vector = [std::ptr::from_ref(&byte).expose_provenance(), 1];
+    // struct cmsghdr: length 28, SOL_SOCKET and SCM_CREDENTIALS, then pid 1, uid 0, gid 0
+    let control = [28u64, 1 | (2 << 32), 1, 0];
+    let control_address = std::ptr::from_ref(&control).expose_provenance();
+    let message = [0usize, 0, std::ptr::from_ref(&vector).expose_provenance(), 1, control_address, 32, 0];
+    call(libc::SYS_sendmsg, &[w(sender.as_raw_fd()), ptr(&message), w(0)])?;
+    reached("sent as root")
 }

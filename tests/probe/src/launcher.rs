@@ -185,8 +185,8 @@ fn proc_path(pid: i32, name: &str) -> Result<CString, Refusal> {
     CString::new(format!("/proc/{pid}/{name}")).map_err(|error| Refusal::Error(error.to_string()))
 }
 
-/// A program that runs cannot be opened for writing, but an attacker only has to wait for its end (CVE-2019-5736). So on
-/// ETXTBSY the permission is what counts; `faccessat2` knows the read-only mount, which `open` looks at too late.
+/// A program that runs cannot be opened for writing, but an attacker only has to wait for its end (CVE-2019-5736). So
+/// on ETXTBSY the permission is what counts; `faccessat2` knows the read-only mount, which `open` looks at too late.
 fn overwrite(path: &str) -> Attempt {
     let path = CString::new(path).map_err(|error| Refusal::Error(error.to_string()))?;
     match call_fd(libc::SYS_openat, &[w(libc::AT_FDCWD), w(path.as_c_str()), w(libc::O_WRONLY)]) {
@@ -245,8 +245,8 @@ fn gains(program: &str) -> Attempt {
     if gained { reached(text) } else { Err(Refusal::Denied(text)) }
 }
 
-/// From a directory that lies outside our root, `..` goes on to the host's root: the mount namespace stops nobody there.
-/// On a host only `host_pid` and `init_pid` are looked at, never every process.
+/// From a directory that lies outside our root, `..` goes on to the host's root: the mount namespace stops nobody
+/// there. On a host only `host_pid` and `init_pid` are looked at, never every process.
 fn foreign_directories(p: &Params) -> Attempt {
     let file = p.text("host_file")?.trim_start_matches('/');
     let pids: Vec<String> = if p.inside() {

@@ -1,8 +1,8 @@
 //! A hostile program: tries every way out of a sandbox that we know, and misbehaves on request.
 //!
-//! It runs inside a sandbox as the agent, and outside as root for the positive controls. Nothing in it trusts the kernel to
-//! say no: each attempt is harmless where it succeeds (it writes back what was there, or passes arguments that the kernel
-//! rejects only after its permission check), and the ones that could hurt a host refuse to run on one.
+//! It runs inside a sandbox as the agent, and outside as root for the positive controls. Nothing in it trusts the
+//! kernel to say no: each attempt is harmless where it succeeds (it writes back what was there, or passes arguments
+//! that the kernel rejects only after its permission check), and the ones that could hurt a host refuse to run on one.
 //!
 //! ```text
 //!   main ──► primitive (the list) ──► runner (a child each) ──► one file per kind of attack ──► outcome (a JSON line)

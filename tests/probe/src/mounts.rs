@@ -1,7 +1,7 @@
 //! The old mount calls, and what else changes the tree: chroot, pivot_root, device nodes, handles, swap, quota.
 //!
-//! Each attempt first tries to get a mount namespace of its own, so that as a control on a host nothing is changed there.
-//! Inside a sandbox that fails and the attempt goes on in the namespace that the agent has.
+//! Each attempt first tries to get a mount namespace of its own, so that as a control on a host nothing is changed
+//! there. Inside a sandbox that fails and the attempt goes on in the namespace that the agent has.
 
 use std::{
     env,

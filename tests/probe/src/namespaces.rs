@@ -113,8 +113,15 @@ fn clone3(flag: i32) -> Attempt {
 fn by_file(p: &Params, kind: &str) -> Attempt {
     let path = CString::new(format!("/proc/{}/ns/{kind}", p.init_pid()?)).map_err(|e| Refusal::Error(e.to_string()))?;
     let fd = open(&path, libc::O_RDONLY).step("open")?;
-    call(libc::SYS_setns, &[w(fd), w(0)]).step("setns")?;
-    reached("entered")
+    match call(libc::SYS_setns, &[w(fd), w(0)]) {
+        Err(error) if kind == "user" && error.raw_os_error() == Some(libc::EINVAL) => {
+            Err(Refusal::Denied("it is in that namespace already".into()))
+        }
+        other => {
+            other.step("setns")?;
+            reached("entered")
+        }
+    }
 }
 
 fn by_pidfd(pid: i32) -> Attempt {

@@ -1,7 +1,7 @@
 //! Sockets: kinds that reach around the network namespace, and addresses that only the host has.
 //!
-//! No packet ever leaves for an outside address: whether there is a way out is asked of the routing table by connecting a
-//! datagram socket, which sends nothing.
+//! No packet ever leaves for an outside address: whether there is a way out is asked of the routing table by connecting
+//! a datagram socket, which sends nothing.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket},

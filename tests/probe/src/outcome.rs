@@ -78,8 +78,8 @@ impl<T> Step<T> for io::Result<T> {
     }
 }
 
-/// For calls that would do harm if they succeeded: they get arguments that the kernel rejects with one of `beyond`, but only
-/// after it has let the caller through. That errno, or success, counts as reached.
+/// For calls that would do harm if they succeeded: they get arguments that the kernel rejects with one of `beyond`, but
+/// only after it has let the caller through. That errno, or success, counts as reached.
 pub(crate) fn past_the_check<T>(result: io::Result<T>, beyond: &[i32]) -> Attempt {
     match result {
         Ok(_) => reached("the call succeeded"),

@@ -132,7 +132,8 @@ impl Params {
         }
     }
 
-    /// A new, empty directory for the attempt, in `scratch=` or /tmp. The attempt leaves it empty; the runner removes it.
+    /// A new, empty directory for the attempt, in `scratch=` or /tmp. The attempt leaves it empty; the runner removes
+    /// it.
     pub(crate) fn scratch(&self) -> Result<PathBuf, Refusal> {
         let path = self.scratch_path();
         fs::create_dir(&path)?;

@@ -106,8 +106,8 @@ fn conclude(line: &[u8], status: Option<i32>) -> Outcome {
 /// Every name that an attempt may leave in its scratch directory.
 const LEFTOVERS: &[&str] = &["from", "to", "node", "file", "link"];
 
-/// Attempts that made a scratch directory may have been killed before tidying up. Never recursive: should a mount of `/` be
-/// left there by a sandbox that allowed it, this must not delete through it.
+/// Attempts that made a scratch directory may have been killed before tidying up. Never recursive: should a mount of
+/// `/` be left there by a sandbox that allowed it, this must not delete through it.
 fn remove_scratch(params: &Params, child: i32) {
     let path = params.scratch_path().with_file_name(format!("probe-scratch-{child}"));
     if !path.exists() {

@@ -68,8 +68,8 @@ pub(crate) fn call(number: i64, arguments: &[Word<'_>]) -> io::Result<i64> {
         *register = word.0;
     }
     let [a, b, c, d, e, f] = registers;
-    // SAFETY: pointers among the registers come from borrows that outlive this call (`ptr`, `ptr_mut`, `&CStr`); what the
-    // call does to this process ends with the process, which the runner throws away.
+    // SAFETY: pointers among the registers come from borrows that outlive this call (`ptr`, `ptr_mut`, `&CStr`); what
+    // the call does to this process ends with the process, which the runner throws away.
     let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }

@@ -59,7 +59,8 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
     }),
     lead("launcher.exchange_workspace", "exchange the workspace with a directory of its own (and back)", exchange),
     lead("launcher.rename_over_mount", "rename a directory of its own over the workspace", |p| {
-        // A directory that is not empty is never replaced, so what is in the workspace stays even where this is allowed.
+        // A directory that is not empty is never replaced, so what is in the workspace stays even where this is
+        // allowed.
         let (from, workspace) = (p.scratch()?, p.workspace()?);
         let keeper = own_name(p)?;
         fs::write(&keeper, "").step("put a file into the workspace")?;

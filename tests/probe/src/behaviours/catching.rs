@@ -34,8 +34,8 @@ pub(super) fn every_signal() -> io::Result<Signals> {
     let handler = note as extern "C" fn(i32);
     for signal in (1..32).chain(FIRST_REAL_TIME..=LAST) {
         if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-            // SAFETY: the handler calls write(2) only, which is async-signal-safe; errno may change, which no loop of the
-            // behaviours looks at after an interruption.
+            // SAFETY: the handler calls write(2) only, which is async-signal-safe; errno may change, which no loop of
+            // the behaviours looks at after an interruption.
             unsafe { libc::signal(signal, handler as usize) };
         }
     }

@@ -1,6 +1,7 @@
 //! Misbehaviour on request, for the tests of kill, stop, limits and isolation.
 //!
-//! Every behaviour that stays says `ready` (or what it holds) on stdout when it is in place, so that a test need not guess.
+//! Every behaviour that stays says `ready` (or what it holds) on stdout when it is in place, so that a test need not
+//! guess.
 
 mod bench;
 mod bombs;
