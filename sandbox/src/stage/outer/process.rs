@@ -49,7 +49,7 @@ impl Running {
     }
 
     pub(super) fn interests(&self, spent: bool) -> Vec<(BorrowedFd<'_>, PollFlags)> {
-        let mut interests = self.streams.interests(spent);
+        let mut interests = if self.announced { self.streams.interests(spent) } else { Vec::new() };
         interests.extend(self.report.iter().map(|fd| (fd.as_fd(), PollFlags::IN)));
         interests
     }
@@ -86,7 +86,10 @@ impl Running {
             self.announced = true;
             news.push((Report::Started { process }, Some(pidfd)));
         }
-        self.streams.pump(log)?;
+        // What it writes before that is known waits in its pipes, so that the daemon hears of the start first.
+        if self.announced {
+            self.streams.pump(log)?;
+        }
         if std::mem::take(&mut self.streams.client_gone) {
             news.push((Report::ClientGone { process }, None));
         }
