@@ -88,6 +88,7 @@ async fn the_last_daemon_puts_the_settings_back() {
     one.close().await.expect("closed");
     assert_eq!(status().enabled, 1, "the second daemon still listens");
     two.close().await.expect("restored");
-    assert_eq!((status().enabled, status().backlog_limit), (before.enabled, before.backlog_limit));
+    let settings_of = |status: super::netlink::Status| (status.enabled, status.backlog_limit, status.backlog_wait_time);
+    assert_eq!(settings_of(status()), settings_of(before));
     assert!(!settings.shared_dir.exists());
 }

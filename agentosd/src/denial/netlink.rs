@@ -88,8 +88,18 @@ pub(super) struct Status {
     /// The registered audit daemon, or 0.
     pub auditd: u32,
     pub backlog_limit: u32,
+    /// How long whoever causes a record waits for room in the kernel's queue, in ticks.
+    pub backlog_wait_time: u32,
     /// Records that the kernel dropped since boot.
     pub lost: u32,
+}
+
+/// What to write; `None` leaves a setting as it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Change {
+    pub enabled: Option<u32>,
+    pub backlog_limit: Option<u32>,
+    pub backlog_wait_time: Option<u32>,
 }
 
 /// Questions and orders to the kernel. Every call may block while the kernel's queue is over its limit.
@@ -120,21 +130,24 @@ impl Session {
             failure: field(2)?,
             auditd: field(3)?,
             backlog_limit: field(5)?,
+            backlog_wait_time: field(9)?,
             lost: field(6)?,
         })
     }
 
-    /// `AUDIT_SET` of the switch and of the length of the kernel's queue; `None` leaves one as it is.
-    pub(super) fn set(&mut self, enabled: Option<u32>, backlog_limit: Option<u32>) -> io::Result<()> {
-        const ENABLED: u32 = 1;
-        const BACKLOG_LIMIT: u32 = 0x10;
-        let mask = enabled.map_or(0, |_| ENABLED) | backlog_limit.map_or(0, |_| BACKLOG_LIMIT);
-        let mut status = [0_u8; 40];
-        let fields = [(0, mask), (1, enabled.unwrap_or(0)), (5, backlog_limit.unwrap_or(0))];
-        for (index, value) in fields {
-            status[index * 4..index * 4 + 4].copy_from_slice(&u32::to_ne_bytes(value));
+    /// `AUDIT_SET`.
+    pub(super) fn set(&mut self, change: Change) -> io::Result<()> {
+        // Bit in the mask, place in `struct audit_status`, value.
+        let settings = [(0x1, 1, change.enabled), (0x10, 5, change.backlog_limit), (0x20, 9, change.backlog_wait_time)];
+        let mut status = [0_u32; 10];
+        for (bit, place, value) in settings {
+            if let Some(value) = value {
+                status[0] |= bit;
+                status[place] = value;
+            }
         }
-        self.send(AUDIT_SET, NLM_F_REQUEST | NLM_F_ACK, &status)?;
+        let payload: Vec<u8> = status.into_iter().flat_map(u32::to_ne_bytes).collect();
+        self.send(AUDIT_SET, NLM_F_REQUEST | NLM_F_ACK, &payload)?;
         self.answer(NLMSG_ERROR).map(drop)
     }
 

@@ -8,7 +8,7 @@
 //! first state of this boot comes back in the end. A value that somebody else has changed in between stays.
 
 use super::Unavailable;
-use super::netlink::{Session, Status};
+use super::netlink::{Change, Session, Status};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, OpenOptions};
@@ -18,6 +18,9 @@ use std::path::{Path, PathBuf};
 
 /// Records that may wait in the kernel. With the default of 64 over half of a burst is lost; with this, none of 20001.
 const BACKLOG_LIMIT: u32 = 16384;
+/// Nobody waits for room in the kernel's queue: an agent that fills it would else hold up the refused calls of other
+/// agents by up to 0.7 seconds, and logins on the host. What finds no room is lost, and counted.
+const BACKLOG_WAIT_TIME: u32 = 0;
 
 /// How to open the log.
 #[derive(Clone, Debug)]
@@ -36,7 +39,9 @@ impl Default for Settings {
 
 /// A setting of the host could not be put back.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot put the kernel's audit settings back ({attempt}); to do it by hand: auditctl -e 0 -b 64")]
+#[error(
+    "cannot put the kernel's audit settings back ({attempt}); to do it by hand: auditctl -e 0 -b 64 --backlog_wait_time 15000"
+)]
 pub struct RestoreError {
     attempt: String,
     source: io::Error,
@@ -52,11 +57,13 @@ impl RestoreError {
 struct Values {
     enabled: u32,
     backlog_limit: u32,
+    backlog_wait_time: u32,
 }
 
 impl From<Status> for Values {
     fn from(status: Status) -> Self {
-        Self { enabled: status.enabled, backlog_limit: status.backlog_limit }
+        let Status { enabled, backlog_limit, backlog_wait_time, .. } = status;
+        Self { enabled, backlog_limit, backlog_wait_time }
     }
 }
 
@@ -88,20 +95,26 @@ fn decide(status: Status) -> Result<Values, Unavailable> {
         }
         // Somebody else's, or locked until the next boot.
         _ if status.auditd != 0 || status.enabled == 2 => Ok(found),
-        _ => Ok(Values { enabled: 1, backlog_limit: found.backlog_limit.max(BACKLOG_LIMIT) }),
+        _ => Ok(Values {
+            enabled: 1,
+            backlog_limit: found.backlog_limit.max(BACKLOG_LIMIT),
+            backlog_wait_time: BACKLOG_WAIT_TIME,
+        }),
     }
 }
 
 /// Which values to write back: those that are still as we wrote them.
-fn give_back(now: Status, record: &Written) -> (Option<u32>, Option<u32>) {
+fn give_back(now: Status, record: &Written) -> Change {
     if now.auditd != 0 || now.enabled == 2 {
-        return (None, None);
+        return Change::default();
     }
+    let (found, written) = (record.found, record.written);
     let value = |now, written, found| (now == written && written != found).then_some(found);
-    (
-        value(now.enabled, record.written.enabled, record.found.enabled),
-        value(now.backlog_limit, record.written.backlog_limit, record.found.backlog_limit),
-    )
+    Change {
+        enabled: value(now.enabled, written.enabled, found.enabled),
+        backlog_limit: value(now.backlog_limit, written.backlog_limit, found.backlog_limit),
+        backlog_wait_time: value(now.backlog_wait_time, written.backlog_wait_time, found.backlog_wait_time),
+    }
 }
 
 impl Claim {
@@ -136,8 +149,12 @@ impl Claim {
         if wanted == Values::from(status) {
             return Ok(());
         }
-        let changed = session.set(Some(wanted.enabled), Some(wanted.backlog_limit));
-        changed.map_err(|error| Unavailable(refused(&error)))
+        let change = Change {
+            enabled: Some(wanted.enabled),
+            backlog_limit: Some(wanted.backlog_limit),
+            backlog_wait_time: Some(wanted.backlog_wait_time),
+        };
+        session.set(change).map_err(|error| Unavailable(refused(&error)))
     }
 
     /// Gives up: puts back what was written, and adds to the reason if that fails too.
@@ -161,9 +178,9 @@ impl Claim {
         if let Some(record) = load(&self.file).map_err(fail("read what was there"))? {
             let mut session = Session::open().map_err(fail("open the audit socket"))?;
             let now = session.status().map_err(fail("read the settings"))?;
-            let (enabled, backlog_limit) = give_back(now, &record);
-            if enabled.is_some() || backlog_limit.is_some() {
-                session.set(enabled, backlog_limit).map_err(fail("write the settings"))?;
+            let change = give_back(now, &record);
+            if change != Change::default() {
+                session.set(change).map_err(fail("write the settings"))?;
             }
         }
         fs::remove_file(self.dir.join("settings.json")).map_err(fail("remove settings.json"))?;
@@ -221,17 +238,19 @@ pub(super) fn refused(error: &io::Error) -> String {
 mod tests {
     use super::*;
 
-    const OFF: Status = Status { enabled: 0, failure: 1, auditd: 0, backlog_limit: 64, lost: 0 };
+    const OFF: Status =
+        Status { enabled: 0, failure: 1, auditd: 0, backlog_limit: 64, backlog_wait_time: 15_000, lost: 0 };
 
     fn written(found: Status, written: Values) -> Written {
         Written { boot: String::new(), found: found.into(), written }
     }
 
     #[test]
-    fn audit_is_switched_on_and_its_queue_only_made_longer() {
-        assert_eq!(decide(OFF).unwrap(), Values { enabled: 1, backlog_limit: BACKLOG_LIMIT });
+    fn audit_is_switched_on_its_queue_only_made_longer_and_nobody_waits() {
+        let wanted = Values { enabled: 1, backlog_limit: BACKLOG_LIMIT, backlog_wait_time: 0 };
+        assert_eq!(decide(OFF).unwrap(), wanted);
         let longer = Status { backlog_limit: 100_000, ..OFF };
-        assert_eq!(decide(longer).unwrap(), Values { enabled: 1, backlog_limit: 100_000 });
+        assert_eq!(decide(longer).unwrap(), Values { backlog_limit: 100_000, ..wanted });
     }
 
     #[test]
@@ -249,13 +268,15 @@ mod tests {
 
     #[test]
     fn only_what_is_still_ours_is_put_back() {
+        let change = |enabled, backlog_limit, backlog_wait_time| Change { enabled, backlog_limit, backlog_wait_time };
         let record = written(OFF, decide(OFF).unwrap());
-        let now = Status { enabled: 1, backlog_limit: BACKLOG_LIMIT, ..OFF };
-        assert_eq!(give_back(now, &record), (Some(0), Some(64)));
-        assert_eq!(give_back(Status { backlog_limit: 9000, ..now }, &record), (Some(0), None));
-        assert_eq!(give_back(Status { auditd: 77, ..now }, &record), (None, None));
-        assert_eq!(give_back(Status { enabled: 2, ..now }, &record), (None, None));
+        let now = Status { enabled: 1, backlog_limit: BACKLOG_LIMIT, backlog_wait_time: 0, ..OFF };
+        assert_eq!(give_back(now, &record), change(Some(0), Some(64), Some(15_000)));
+        assert_eq!(give_back(Status { backlog_limit: 9000, ..now }, &record), change(Some(0), None, Some(15_000)));
+        assert_eq!(give_back(Status { auditd: 77, ..now }, &record), Change::default());
+        assert_eq!(give_back(Status { enabled: 2, ..now }, &record), Change::default());
         let found_on = Status { enabled: 1, ..OFF };
-        assert_eq!(give_back(now, &written(found_on, decide(found_on).unwrap())), (None, Some(64)));
+        let record = written(found_on, decide(found_on).unwrap());
+        assert_eq!(give_back(now, &record), change(None, Some(64), Some(15_000)));
     }
 }
