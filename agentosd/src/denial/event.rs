@@ -120,8 +120,10 @@ impl Assembly {
 
     /// Closes what waits in this domain; nobody is left in it.
     pub(super) fn close_domain(&mut self, domain: u64, pass: &mut impl FnMut(Event)) {
-        let inside = |together: &Vec<Access>| together.iter().any(|access| access.domain == domain);
-        let stamps: Vec<Stamp> = self.open.iter().filter(|(_, t)| inside(t)).map(|(stamp, _)| *stamp).collect();
+        let inside = |stamp: &Stamp| {
+            self.open.get(stamp).is_some_and(|together| together.iter().any(|access| access.domain == domain))
+        };
+        let stamps: Vec<Stamp> = self.order.iter().map(|(_, stamp)| *stamp).filter(inside).collect();
         for stamp in stamps {
             self.close(stamp, None, pass);
         }

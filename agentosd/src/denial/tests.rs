@@ -116,16 +116,20 @@ fn interleaved_calls_keep_their_own_processes() {
 }
 
 #[test]
-fn a_refusal_whose_call_is_not_recorded_is_known_by_its_domain() {
+fn refusals_whose_calls_are_not_recorded_are_known_by_their_domain_and_keep_their_order() {
     let mut ledger = Ledger::default();
     let list = register(&mut ledger, 501, 1);
-    let stream = [
-        other(kind::LANDLOCK_DOMAIN, 9, "domain=7 status=allocated mode=enforcing pid=1 uid=0 exe=\"/s\" comm=\"s\""),
-        access(1, 7, "fs.read_file path=\"/one\" dev=\"vda\" ino=1"),
-    ];
-    feed(&mut ledger, stream.into_iter());
+    let allocated = "domain=7 status=allocated mode=enforcing pid=1 uid=0 exe=\"/s\" comm=\"s\"";
+    let refused =
+        (0..50).map(|serial| access(serial, 7, &format!("fs.read_file path=\"/{serial}\" dev=\"vda\" ino=1")));
+    let stream = std::iter::once(other(kind::LANDLOCK_DOMAIN, 99, allocated)).chain(refused);
+    let gone = other(kind::LANDLOCK_DOMAIN, 100, "domain=7 status=deallocated denials=50");
+    feed(&mut ledger, stream.chain([gone]));
     let denials = drained(list);
-    assert_eq!((denials.len(), denials[0].pid), (1, None));
+    let paths: Vec<String> = denials.iter().filter_map(|denial| denial.object.clone()).collect();
+    assert_eq!(paths, (0..50).map(|serial| format!("/{serial}")).collect::<Vec<_>>());
+    assert!(denials.iter().all(|denial| denial.pid.is_none()));
+    assert_eq!(ledger.completeness(501, true), Some(Completeness::Complete { counted: 50 }));
 }
 
 #[test]
