@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::show;
 use crate::signals::Request;
 use crate::terminal;
+use protocol::control::Window;
 use protocol::signal::Signal;
 
 impl<M: Start> Session<'_, M> {
@@ -71,8 +72,17 @@ impl<M: Start> Session<'_, M> {
         // Stopped here. SIGCONT then arrives as a signal to us, and the loop lends the terminal again.
     }
 
-    pub(super) fn tell_window(&mut self) {
+    /// Makes the program draw itself: only a size that changes gives it SIGWINCH, so it gets another one first.
+    pub(super) fn provoke_redraw(&mut self) {
         let window = terminal::window();
+        self.send_window(Window { rows: window.rows.saturating_add(1), ..window });
+    }
+
+    pub(super) fn tell_window(&mut self) {
+        self.send_window(terminal::window());
+    }
+
+    fn send_window(&mut self, window: Window) {
         if let (Some(_), Some(target), None) = (&self.terminal, &self.target, &self.exit)
             && self.window != Some(window)
         {

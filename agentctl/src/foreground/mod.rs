@@ -65,6 +65,7 @@ pub(crate) fn run<M: Start>(socket: &Path, request: &M, manner: Manner) -> Resul
         forwarding: manner.forwarding,
         input_is_terminal: terminal::input_is_terminal(),
         terminal,
+        redraw: false,
         window: None,
         target: None,
         exit: None,
@@ -84,6 +85,8 @@ struct Session<'a, M: Start> {
     input_is_terminal: bool,
     /// Ours, lent to the process.
     terminal: Option<RawTerminal>,
+    /// The program has drawn for another client before; ours shows nothing of it yet.
+    redraw: bool,
     /// The size last told.
     window: Option<Window>,
     /// Known from the first reply on.

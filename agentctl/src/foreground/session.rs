@@ -61,6 +61,9 @@ impl<M: Start> Session<'_, M> {
         if let Some(terminal) = &mut self.terminal
             && terminal.make_raw()?
         {
+            if std::mem::take(&mut self.redraw) {
+                self.provoke_redraw();
+            }
             self.tell_window();
         }
         Ok(true)
@@ -125,6 +128,7 @@ impl<M: Start> Session<'_, M> {
             let progress = self.request.progress(reply);
             if progress.terminal == Some(true) && self.input_is_terminal && self.terminal.is_none() {
                 self.terminal = Some(RawTerminal::borrow()?);
+                self.redraw = true;
             }
             self.target = Some(progress.target);
             self.exit = progress.exit;
@@ -151,7 +155,14 @@ impl<M: Start> Session<'_, M> {
             show::new_line();
         }
         told?;
-        show::notice(&format!("detached; it goes on: agentctl attach {}", target.name));
+        let name = &target.name;
+        match target.exec {
+            None => show::notice(&format!("detached; it goes on: agentctl attach {name}")),
+            Some(exec) => show::notice(&format!(
+                "detached; process {} of {name} goes on until {name} ends, and writes to: agentctl logs {name}",
+                exec.0
+            )),
+        }
         Ok(0)
     }
 }
