@@ -55,7 +55,7 @@ fn through_agentctl(daemon: &Daemon) -> Result<f64> {
     Ok(time)
 }
 
-/// An agent with so many processes under its main one.
+/// An agent with so many processes; with one that only sleeps for 0.
 fn start(daemon: &Daemon, processes: usize) -> Result<String> {
     let name = "tree".to_owned();
     let probe = daemon.workspace().join("probe");
@@ -63,7 +63,8 @@ fn start(daemon: &Daemon, processes: usize) -> Result<String> {
         0 => daemon.start_agent(&name, &["sleep", "1000"])?,
         some => daemon.start_agent(&name, &[text(&probe)?, "tree", &some.to_string()])?,
     }
-    wait_for(&daemon.cgroup(&name)?, processes)?;
+    // PID 1 inside, which is ours, is one more.
+    wait_for(&daemon.cgroup(&name)?, processes.max(1) + 1)?;
     Ok(name)
 }
 
@@ -94,12 +95,12 @@ fn bare(daemon: &Daemon, processes: usize) -> Result<f64> {
     Ok(time)
 }
 
-/// Until so many processes, and their parent, are in the group and at rest.
+/// Until so many processes are in the group and at rest.
 fn wait_for(group: &Path, processes: usize) -> Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let list = fs::read_to_string(group.join("cgroup.procs")).context("failed to read cgroup.procs")?;
-        if list.lines().count() > processes {
+        if list.lines().count() >= processes {
             // What was forked last still has a few instructions to go until it sleeps.
             std::thread::sleep(Duration::from_millis(50));
             return Ok(());

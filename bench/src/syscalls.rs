@@ -11,8 +11,9 @@ use anyhow::{Context as _, Result, ensure};
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// A call as `probe bench` names it, and its bar.
-const CALLS: [(&str, f64); 4] = [("getpid", 1.05), ("read", 1.05), ("stat", 1.05), ("open", 1.35)];
+/// A call as `probe bench` names it, how often it is made in a sample (some tenth of a second), and its bar.
+const CALLS: [(&str, &str, f64); 4] =
+    [("getpid", "1000000", 1.05), ("read", "500000", 1.05), ("stat", "200000", 1.05), ("open", "100000", 1.35)];
 
 /// A call's name and its times before the daemon was started.
 pub(crate) type Bare = Vec<(&'static str, Samples)>;
@@ -20,8 +21,8 @@ pub(crate) type Bare = Vec<(&'static str, Samples)>;
 /// The bare calls without any daemon of ours.
 pub(crate) fn without_daemon(binaries: &Path, rounds: usize) -> Result<Bare> {
     let probe = binaries.join("probe");
-    let take = |call| (0..rounds).map(|_| bare(&probe, call)).collect::<Result<Vec<_>>>();
-    CALLS.into_iter().map(|(call, _)| Ok((call, Samples::new(take(call)?)))).collect()
+    let take = |call: [&str; 2]| (0..rounds).map(|_| bare(&probe, call)).collect::<Result<Vec<_>>>();
+    CALLS.into_iter().map(|(call, count, _)| Ok((call, Samples::new(take([call, count])?)))).collect()
 }
 
 /// Every call, inside and bare in turns.
@@ -29,8 +30,8 @@ pub(crate) fn measure(daemon: &Daemon, rounds: usize, before: &Bare) -> Result<V
     let probe = daemon.workspace().join("probe");
     let mut rows = Vec::new();
     let mut host = Vec::new();
-    for ((call, bar), (_, off)) in CALLS.into_iter().zip(before) {
-        let (a, b) = in_turns(rounds, || inside(daemon, call), || bare(&probe, call))?;
+    for ((call, count, bar), (_, off)) in CALLS.into_iter().zip(before) {
+        let (a, b) = in_turns(rounds, || inside(daemon, [call, count]), || bare(&probe, [call, count]))?;
         rows.push(Row::ratio(
             format!("{call} in an agent / bare, audit on for both"),
             (a.show(), b.show()),
@@ -43,16 +44,16 @@ pub(crate) fn measure(daemon: &Daemon, rounds: usize, before: &Bare) -> Result<V
     Ok(rows)
 }
 
-fn bare(probe: &Path, call: &str) -> Result<f64> {
-    time(Command::new(probe).args(["bench", call]).output().context("failed to run probe")?)
+fn bare(probe: &Path, call: [&str; 2]) -> Result<f64> {
+    time(Command::new(probe).arg("bench").args(call).output().context("failed to run probe")?)
 }
 
-fn inside(daemon: &Daemon, call: &str) -> Result<f64> {
+fn inside(daemon: &Daemon, call: [&str; 2]) -> Result<f64> {
     let (policy, workspace) = (daemon.policy(), daemon.workspace());
     let probe = workspace.join("probe");
     let words = ["run", "--rm", "--policy", text(&policy)?, "--workspace", text(&workspace)?, "--", text(&probe)?];
     let mut command = daemon.agentctl(&words);
-    command.args(["bench", call]).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    command.arg("bench").args(call).stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     time(command.output().context("failed to run agentctl")?)
 }
 
