@@ -156,9 +156,9 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
         let name = &daemon.config.group;
         journal::warning(format_args!("there is no group {name:?}, so only root may use the socket; groupadd {name}"));
     }
-    let listener = match service_manager::socket()? {
-        Some(listener) => listener,
-        None => listen(&socket, group).with_context(|| format!("cannot listen at {}", socket.display()))?,
+    let (listener, own_socket) = match service_manager::socket()? {
+        Some(listener) => (listener, false),
+        None => (listen(&socket, group).with_context(|| format!("cannot listen at {}", socket.display()))?, true),
     };
     let bounds = Bounds { group, per_uid: daemon.config.max_connections_per_uid };
     let accepting = tokio::spawn(serve(listener, bounds, Control(Arc::clone(&daemon))));
@@ -170,13 +170,17 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
     service_manager::stopping();
     journal::info(format_args!("ending, and every agent with it"));
     accepting.abort();
+    if own_socket {
+        // At once, so that a caller reads "not running" and does not wait for an answer.
+        std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
+    }
     daemon.end_all().await;
     // The pool's handle goes with the daemon, and whoever is alive holds a sender; see `Daemon::alive`.
     let closing = Closing { denials: daemon.denials.clone().ok(), store: daemon.store.clone(), events: daemon.events.clone() };
     daemon.pool.close();
     drop(daemon);
     while all_gone.recv().await.is_some() {}
-    close(closing, grounds, &socket).await
+    close(closing, grounds).await
 }
 
 /// What is put away last.
@@ -186,7 +190,7 @@ struct Closing {
     events: EventLog,
 }
 
-async fn close(closing: Closing, grounds: Grounds, socket: &Path) -> anyhow::Result<()> {
+async fn close(closing: Closing, grounds: Grounds) -> anyhow::Result<()> {
     closing.events.flushed().await;
     if let Some(log) = closing.denials
         && let Err(error) = log.close().await
@@ -194,11 +198,7 @@ async fn close(closing: Closing, grounds: Grounds, socket: &Path) -> anyhow::Res
         journal::error(format_args!("{}", journal::sentence(&error)));
     }
     closing.store.close()?;
-    grounds.hierarchies.close()?;
-    match std::fs::remove_file(socket) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("cannot remove the socket"),
-        _ => Ok(()),
-    }
+    Ok(grounds.hierarchies.close()?)
 }
 
 fn refuse_missing(checks: &[Check]) -> anyhow::Result<()> {

@@ -63,7 +63,14 @@ pub(crate) struct Stage {
     /// PID 1 inside, as the host numbers it; its pidfd keeps the number from being another's.
     pub(crate) init_pid: i32,
     _init: OwnedFd,
+    remains: Option<Remains>,
+}
+
+/// What must be cleared away, and how far it is from gone.
+#[derive(Debug)]
+struct Remains {
     child: Child,
+    cgroup: Cgroup,
 }
 
 impl Stage {
@@ -73,10 +80,13 @@ impl Stage {
         let (socket, child, cgroup) = started.await.map_err(|_| StageError::Ending)??;
         let mut link = Link::new(socket)?;
         match prepared(&mut link).await {
-            Ok((init, init_pid)) => Ok(Self { link, cgroup, init_pid, _init: init, child }),
+            Ok((init, init_pid)) => {
+                let remains = Some(Remains { child, cgroup: cgroup.clone() });
+                Ok(Self { link, cgroup, init_pid, _init: init, remains })
+            }
             Err(error) => {
                 drop(link);
-                bury_in_background(child, cgroup).await;
+                bury_on_a_thread(Remains { child, cgroup }).await;
                 Err(error)
             }
         }
@@ -89,11 +99,23 @@ impl Stage {
     }
 
     /// Ends the stage and whatever it holds, reaps it, and removes its control group.
-    pub(crate) async fn bury(self) {
-        let Self { link, cgroup, child, .. } = self;
+    pub(crate) async fn bury(mut self) {
+        let remains = self.remains.take();
         // Its end of file tells the stage to kill PID 1 and to end.
-        drop(link);
-        bury_in_background(child, cgroup).await;
+        drop(self);
+        if let Some(remains) = remains {
+            bury_on_a_thread(remains).await;
+        }
+    }
+}
+
+/// A stage that nobody buried, because the task that owned it panicked: the agent ends with the socket, and no process
+/// or group may be left.
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if let Some(remains) = self.remains.take() {
+            std::thread::spawn(move || remains.bury_or_say());
+        }
     }
 }
 
@@ -142,29 +164,32 @@ fn spawn(program: &Path, cgroup: &Cgroup) -> io::Result<(OwnedFd, Child)> {
     Ok((ours, child))
 }
 
-async fn bury_in_background(child: Child, cgroup: Cgroup) {
-    let buried = tokio::task::spawn_blocking(move || {
-        if let Err(error) = bury(child, &cgroup) {
-            journal::error(format_args!("cannot clear away an ended agent: {}", journal::sentence(&error)));
-        }
-    });
-    if let Err(error) = buried.await {
+async fn bury_on_a_thread(remains: Remains) {
+    if let Err(error) = tokio::task::spawn_blocking(move || remains.bury_or_say()).await {
         journal::error(format_args!("cannot clear away an ended agent: {error}"));
     }
 }
 
-fn bury(mut child: Child, cgroup: &Cgroup) -> Result<(), StageError> {
-    // It reaps PID 1 before it ends; killed earlier it would leave that to the host's PID 1.
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(StageError::Silent)?;
-    let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from)?;
-    let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&END_PATIENCE)).map_err(io::Error::from)?;
-    if ended == 0 {
-        journal::error(format_args!("agentos-stage (pid {}) did not end and is killed", child.id()));
-        child.kill()?;
+impl Remains {
+    fn bury_or_say(self) {
+        if let Err(error) = self.bury() {
+            journal::error(format_args!("cannot clear away an ended agent: {}", journal::sentence(&error)));
+        }
     }
-    child.wait()?;
-    if cgroup.populated()? {
-        cgroup.kill()?;
+
+    fn bury(mut self) -> Result<(), StageError> {
+        // It reaps PID 1 before it ends; killed earlier it would leave that to the host's PID 1.
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).ok_or(StageError::Silent)?;
+        let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from)?;
+        let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&END_PATIENCE)).map_err(io::Error::from)?;
+        if ended == 0 {
+            journal::error(format_args!("agentos-stage (pid {}) did not end and is killed", self.child.id()));
+            self.child.kill()?;
+        }
+        self.child.wait()?;
+        if self.cgroup.populated()? {
+            self.cgroup.kill()?;
+        }
+        Ok(self.cgroup.remove()?)
     }
-    Ok(cgroup.remove()?)
 }

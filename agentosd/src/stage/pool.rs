@@ -119,7 +119,8 @@ impl Keeper {
     }
 
     async fn hand_out(&mut self) {
-        while let (false, Some(stage)) = (self.waiting.is_empty(), self.ready.pop_front()) {
+        while !self.waiting.is_empty() {
+            let Some(stage) = self.ready.pop_front() else { return };
             if !stage.is_waiting() {
                 journal::warning(format_args!("a spare stage has ended and is replaced"));
                 stage.bury().await;
