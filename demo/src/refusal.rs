@@ -5,11 +5,15 @@ use serde_json::{Deserializer, Value};
 
 use crate::{daemon::Daemon, journal::Attempt};
 
+/// EACCES, which Landlock gives as well as file permissions do.
+const DENIED: &str = "Permission denied";
 /// How each errno reads in a shell's words, and what in this sandbox gives it.
-const REASONS: [(&str, &str); 8] = [
+const REASONS: [(&str, &str); 9] = [
     ("No such file or directory", "mount view: it is not there (ENOENT)"),
+    // dash's words for it, when a redirection's directory is missing.
+    ("Directory nonexistent", "mount view: it is not there (ENOENT)"),
     ("Read-only file system", "mount view: read-only (EROFS)"),
-    ("Permission denied", "file permissions of its own uid (EACCES)"),
+    (DENIED, "file permissions of its own uid (EACCES)"),
     ("Connection refused", "network namespace: its own loopback (ECONNREFUSED)"),
     ("Network is unreachable", "network namespace: no route (ENETUNREACH)"),
     ("No such process", "pid namespace: it is not there (ESRCH)"),
@@ -55,15 +59,18 @@ impl Refusals {
 
 /// The layer that stopped `attempt`, in words.
 pub(crate) fn stopped_by(attempt: &Attempt, refusals: &Refusals) -> String {
-    let Some((words, reason)) = REASONS.iter().find(|(words, _)| attempt.output.contains(words)) else {
-        return match attempt.exit {
-            Some(status) => format!("unclear (exit status {status})"),
-            None => "the command never came back".to_owned(),
-        };
-    };
-    match refusals.layer(&attempt.output) {
-        Some(layer) => format!("{layer}: {}", words.to_lowercase()),
-        None => (*reason).to_owned(),
+    let logged = refusals.layer(&attempt.output);
+    let seen = REASONS.iter().filter(|(words, _)| attempt.output.contains(words));
+    let reasons: Vec<_> = seen
+        .map(|(words, reason)| match logged {
+            Some(layer) if *words == DENIED => format!("{layer}: not granted (EACCES, in the kernel's log)"),
+            _ => (*reason).to_owned(),
+        })
+        .collect();
+    match attempt.exit {
+        _ if !reasons.is_empty() => reasons.join("; "),
+        Some(status) => format!("unclear (exit status {status})"),
+        None => "the command never came back".to_owned(),
     }
 }
 
@@ -81,7 +88,7 @@ mod tests {
         let mut refusals = Refusals::default();
         refusals.collect(&json!({"denials": [{"layer": "landlock", "object": "/etc/x"}]}));
         let denied = attempt("cat: /etc/x: Permission denied", Some(1));
-        assert_eq!(stopped_by(&denied, &refusals), "landlock: permission denied");
+        assert_eq!(stopped_by(&denied, &refusals), "landlock: not granted (EACCES, in the kernel's log)");
         assert!(stopped_by(&denied, &Refusals::default()).starts_with("file permissions"));
     }
 
