@@ -228,7 +228,9 @@ impl Outer<'_> {
         loop {
             self.pump()?;
             let spent = self.log.as_ref().is_some_and(|log| log.spent);
-            if self.running.values().all(|running| spent || running.streams.drained(true)) {
+            // One that was never heard to run has written nothing.
+            let drained = |running: &Running| !running.announced || spent || running.streams.drained(true);
+            if self.running.values().all(drained) {
                 break;
             }
             let left = deadline.saturating_duration_since(Instant::now());
