@@ -85,7 +85,7 @@ pub(crate) fn signals(story: &mut Story, daemon: &Daemon, cli: &Cli) -> Result<(
     let workspace = Workspace::create(cli.place().join("ticking"))?;
     let run = Run { name: "demo", script: "ticking", workspace: &workspace, variables: Vec::new() };
     cli.detach(daemon, &run)?;
-    let patience = Duration::from_secs(60);
+    let patience = Duration::from_secs(150);
     wait_for("the agent's ticks", patience, || Ok((workspace.size(TICKS) > 100).then_some(())))
         .with_context(|| format!("agentctl logs demo:\n{}", daemon.ask(&["logs", "demo"]).unwrap_or_default()))?;
     let inspected = daemon.inspect("demo")?;
@@ -107,7 +107,7 @@ pub(crate) fn signals(story: &mut Story, daemon: &Daemon, cli: &Cli) -> Result<(
 
     daemon.ask(&["cont", "demo"])?;
     let grown =
-        wait_for("the file to grow", Duration::from_secs(3), || Ok((workspace.size(TICKS) > at_stop).then_some(())));
+        wait_for("the file to grow", Duration::from_secs(10), || Ok((workspace.size(TICKS) > at_stop).then_some(())));
     story.check("agentctl cont demo: they write again", grown.map_err(|error| format!("{error:#}")));
 
     daemon.ask(&["kill", "-s", "KILL", "demo"])?;
