@@ -37,7 +37,8 @@ lint: ## Formatting, lints, documentation, shell scripts
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items --locked
-	shellcheck scripts/* .ci/run demo/run tests/agents/install tests/agents/command
+	shellcheck scripts/* .ci/run demo/run tests/agents/install
+	node --check tests/agents/command
 
 .PHONY: test
 test: setup lint ## Everything CI runs
