@@ -56,7 +56,8 @@ impl Caller {
         let process = Pid::from_raw(pid.max(0)).ok_or_else(gone)?;
         let handle = pidfd_open(process, PidfdFlags::empty()).map_err(|_| gone())?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).map_err(fail)?;
-        let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&Timespec::default())).map_err(|e| fail(e.into()))?;
+        let ended =
+            poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&Timespec::default())).map_err(|e| fail(e.into()))?;
         match groups_of(&status, uid) {
             Some(groups) if ended == 0 => Ok(Self { uid, gid, groups, pid }),
             _ => Err(gone()),

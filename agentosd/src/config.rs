@@ -100,9 +100,8 @@ impl Config {
         let config: Option<Self> = serde_saphyr::from_str(text)
             .map_err(|error| ConfigError::Parse { path: path.to_owned(), message: error.to_string() })?;
         let config = config.unwrap_or_default();
-        let wrong = |key, expected: &str| {
-            Err(ConfigError::Value { path: path.to_owned(), key, expected: expected.to_owned() })
-        };
+        let wrong =
+            |key, expected: &str| Err(ConfigError::Value { path: path.to_owned(), key, expected: expected.to_owned() });
         let UidRange { first, count } = config.uid_range;
         if first < 1 || count < 2 || first.checked_add(count).is_none_or(|end| end > crate::uids::LAST) {
             return wrong("uid_range", "expected at least 2 uids, none of them 0 and all below 4294967294");

@@ -68,7 +68,12 @@ impl Daemon {
     }
 
     /// Decides a launch and begins it.
-    pub(crate) fn launch(self: &Arc<Self>, run: Run, fds: Vec<OwnedFd>, caller: Caller) -> Result<Started, ControlError> {
+    pub(crate) fn launch(
+        self: &Arc<Self>,
+        run: Run,
+        fds: Vec<OwnedFd>,
+        caller: Caller,
+    ) -> Result<Started, ControlError> {
         if self.ending.load(Ordering::Acquire) {
             return Err(ControlError::NotStarted { message: "agentosd is ending".to_owned() });
         }
@@ -117,7 +122,8 @@ impl Daemon {
     }
 
     fn free_name(&self, id: AgentId) -> Result<AgentName, ControlError> {
-        let candidates = (0..100).map(|round| if round == 0 { format!("agent-{id}") } else { format!("agent-{id}-{round}") });
+        let candidates =
+            (0..100).map(|round| if round == 0 { format!("agent-{id}") } else { format!("agent-{id}-{round}") });
         let mut names = candidates.filter_map(|name| AgentName::parse(&name).ok());
         names.find(|name| self.registry.is_free(name)).ok_or_else(|| ControlError::Internal {
             message: format!("every name like agent-{id} is taken; give one with --name"),
@@ -136,7 +142,11 @@ impl Daemon {
     pub(crate) async fn end_all(&self) {
         self.ending.store(true, Ordering::Release);
         // At the same time: each takes some milliseconds.
-        let told = self.registry.all().into_iter().map(|handle| tokio::spawn(async move { handle.tell(Request::Shutdown).await }));
+        let told = self
+            .registry
+            .all()
+            .into_iter()
+            .map(|handle| tokio::spawn(async move { handle.tell(Request::Shutdown).await }));
         for told in told.collect::<Vec<_>>() {
             if let Err(error) = told.await {
                 crate::journal::error(format_args!("an agent could not be told to end: {error}"));

@@ -176,7 +176,8 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
     }
     daemon.end_all().await;
     // The pool's handle goes with the daemon, and whoever is alive holds a sender; see `Daemon::alive`.
-    let closing = Closing { denials: daemon.denials.clone().ok(), store: daemon.store.clone(), events: daemon.events.clone() };
+    let closing =
+        Closing { denials: daemon.denials.clone().ok(), store: daemon.store.clone(), events: daemon.events.clone() };
     daemon.pool.close();
     drop(daemon);
     while all_gone.recv().await.is_some() {}
@@ -203,7 +204,9 @@ async fn close(closing: Closing, grounds: Grounds) -> anyhow::Result<()> {
 
 fn refuse_missing(checks: &[Check]) -> anyhow::Result<()> {
     let missing: Vec<String> = preflight::missing(checks)
-        .map(|check| format!("{} ({}, needed by {}): {}", check.layer, check.found, check.required_by, check.consequence))
+        .map(|check| {
+            format!("{} ({}, needed by {}): {}", check.layer, check.found, check.required_by, check.consequence)
+        })
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -243,11 +246,7 @@ fn assemble(
 }
 
 async fn open_denials(wanted: bool) -> Result<denial::Log, denial::Unavailable> {
-    if wanted {
-        denial::Log::open(denial::Settings::default()).await
-    } else {
-        Err(denial::Unavailable::switched_off())
-    }
+    if wanted { denial::Log::open(denial::Settings::default()).await } else { Err(denial::Unavailable::switched_off()) }
 }
 
 fn stage_path(configured: Option<&Path>) -> anyhow::Result<PathBuf> {
@@ -260,7 +259,10 @@ fn stage_path(configured: Option<&Path>) -> anyhow::Result<PathBuf> {
         Some(found) => Ok(found.clone()),
         None => {
             let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-            bail!("there is no agentos-stage at {}; install it, or set stage_path in the configuration", tried.join(" or "))
+            bail!(
+                "there is no agentos-stage at {}; install it, or set stage_path in the configuration",
+                tried.join(" or ")
+            )
         }
     }
 }

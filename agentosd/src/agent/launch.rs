@@ -208,4 +208,3 @@ async fn finish(daemon: &Daemon, uid: u32) -> Completeness {
         Err(why) => Completeness::NotListed { why: why.clone() },
     }
 }
-

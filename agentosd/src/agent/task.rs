@@ -177,7 +177,9 @@ impl Task {
             Request::Resize { exec, window, answer } => answer.send(self.resize(exec, window)).unwrap_or(()),
             Request::HangUp { exec } => self.hang_up(exec),
             Request::Inspect { answer } => answer.send(Ok(self.details().await)).unwrap_or(()),
-            Request::Settled { answer } if self.live.is_some() || self.winding_up.is_some() => self.settling.push(answer),
+            Request::Settled { answer } if self.live.is_some() || self.winding_up.is_some() => {
+                self.settling.push(answer)
+            }
             Request::Settled { answer } => answer.send(Ok(self.details().await)).unwrap_or(()),
             Request::Remove { force, caller, answer } => {
                 let removed = self.remove(force, &caller).await;
@@ -208,7 +210,12 @@ impl Task {
             let usage = cgroup?.usage().ok()?;
             // The log has a header a piece; close enough while it runs, exact at the end.
             let output_bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-            Some(Usage { memory_bytes: usage.memory, pids: usage.pids.saturating_sub(1), cpu_us: usage.cpu_us, output_bytes })
+            Some(Usage {
+                memory_bytes: usage.memory,
+                pids: usage.pids.saturating_sub(1),
+                cpu_us: usage.cpu_us,
+                output_bytes,
+            })
         });
         Details {
             usage: usage.await.ok().flatten(),

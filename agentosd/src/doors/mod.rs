@@ -93,5 +93,9 @@ fn check_streams(method: &str, attach: bool, terminal: bool, fds: &[OwnedFd]) ->
         return Ok(());
     }
     let came = fds.len();
-    Err(bad(method, "stdio", &format!("expected {expected} descriptors beside the call (attach says how many), {came} came")))
+    Err(bad(
+        method,
+        "stdio",
+        &format!("expected {expected} descriptors beside the call (attach says how many), {came} came"),
+    ))
 }

@@ -8,9 +8,7 @@ use crate::events::Owned;
 use crate::transport::{Ended, Outgoing};
 use protocol::agent::State;
 use protocol::bytes::Bytes;
-use protocol::control::{
-    Denials, DenialsReply, Events, EventsReply, LogEntry, Logs, LogsReply, Stream,
-};
+use protocol::control::{Denials, DenialsReply, Events, EventsReply, LogEntry, Logs, LogsReply, Stream};
 use protocol::denial::Denial;
 use protocol::event::Event;
 use protocol::ids::TimeUs;

@@ -66,7 +66,8 @@ pub(crate) fn launch(
     let owner = (!caller.is_root()).then_some(Identity { uid: caller.uid, gid: caller.gid });
     let seen = view::of(&bound, request.workspace.as_ref().zip(workspace.as_deref()), owner)?;
     let limits = limits(&bound, request.timeout_ms);
-    let cwd = workspace.unwrap_or_else(|| if bound.rule_for(HOME.as_ref()).is_some() { HOME.into() } else { "/".into() });
+    let cwd =
+        workspace.unwrap_or_else(|| if bound.rule_for(HOME.as_ref()).is_some() { HOME.into() } else { "/".into() });
     let env = environment::of(&bound, request, name)?;
     let plan = Plan {
         hostname: bound.hostname.as_ref().map_or_else(|| name.to_string(), ToString::to_string),

@@ -99,10 +99,13 @@ fn what_cannot_be_enforced_stops_the_start() {
     let network = format!("{POLICY}network: [{{host: api.example.com, ports: [443]}}]\n");
     let error = decide(&network, 0, |_| {}).unwrap_err();
     assert!(matches!(&error, ControlError::BadPolicy { message } if message.contains("network")), "{error}");
-    let without = POLICY.replace("  - {path: \"${workspace}\", access: write}\n", "")
+    let without = POLICY
+        .replace("  - {path: \"${workspace}\", access: write}\n", "")
         .replace("  - {path: \"${workspace}/.git/hooks\", access: read, optional: true}\n", "")
         .replace(", \"${workspace}\"]", "]");
-    assert!(matches!(decide(&without, 0, |_| {}), Err(ControlError::BadParameter { parameter, .. }) if parameter == "workspace"));
+    assert!(
+        matches!(decide(&without, 0, |_| {}), Err(ControlError::BadParameter { parameter, .. }) if parameter == "workspace")
+    );
 }
 
 #[test]

@@ -45,8 +45,24 @@ mod tests {
             assert!(check(good).is_ok(), "{good}");
         }
         for bad in [
-            "/", "/etc", "/etc/x", "/usr/src/x", "/run", "/run/agentos/x", "/var", "/var/lib/agentos/agents", "/tmp",
-            "/tmp/t", "relative", "", "/home/../etc", "/home/./x", "/home//x", "/home/x/", "/proc/self/cwd", "/home/\0",
+            "/",
+            "/etc",
+            "/etc/x",
+            "/usr/src/x",
+            "/run",
+            "/run/agentos/x",
+            "/var",
+            "/var/lib/agentos/agents",
+            "/tmp",
+            "/tmp/t",
+            "relative",
+            "",
+            "/home/../etc",
+            "/home/./x",
+            "/home//x",
+            "/home/x/",
+            "/proc/self/cwd",
+            "/home/\0",
         ] {
             assert!(check(bad).is_err(), "{bad:?}");
         }

@@ -65,7 +65,10 @@ fn admit<D: Door>(stream: UnixStream, bounds: Bounds, counts: &Counts, door: D) 
     let caller = match Caller::identify(peer.uid(), peer.gid(), peer.pid().unwrap_or(0)) {
         Ok(caller) if caller.admitted(bounds.group) => caller,
         Ok(caller) => {
-            refuse(&stream, &caller.not_permitted("a connection", "only root and members of the daemon's group may connect"));
+            refuse(
+                &stream,
+                &caller.not_permitted("a connection", "only root and members of the daemon's group may connect"),
+            );
             return journal::warning(format_args!("uid {} was refused: not root or in the group", caller.uid));
         }
         Err(error) => return journal::warning(format_args!("a peer was refused: {}", journal::sentence(&error))),

@@ -12,3 +12,6 @@ mod socket;
 pub(crate) use connection::{Door, Ended, Incoming, Outgoing};
 pub(crate) use listener::{Bounds, listen, serve};
 pub(crate) use parameters::parse;
+
+#[cfg(test)]
+mod tests;

@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn null_is_absent() {
-        let Value::Object(map) = json!({"command": ["x"], "name": null, "env": null, "stdio": {"terminal": null}}) else {
+        let Value::Object(map) = json!({"command": ["x"], "name": null, "env": null, "stdio": {"terminal": null}})
+        else {
             panic!()
         };
         assert!(parse::<Run>(map).is_ok());

@@ -1,9 +1,7 @@
 //! Bytes and descriptors in, bytes out, with the bounds.
 
 use protocol::wire::{Decoder, FrameError, MAX_FDS, MAX_MESSAGE, PAGE};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send,
-};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send};
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
