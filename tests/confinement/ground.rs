@@ -1,6 +1,7 @@
 //! Where the exam is held: targets of the host, the tools that the agent is given, and what must not change.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,12 +27,14 @@ pub(crate) struct Ground {
     place: tempfile::TempDir,
     settings: Vec<Option<String>>,
     canary: String,
+    programs: Vec<u64>,
 }
 
 impl Ground {
     /// Not below /tmp: bubblewrap gets a tmpfs there, and would pass for lack of targets.
     pub(crate) fn prepare() -> Self {
-        let parent = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let parent = tests::repository_root().join("target");
+        fs::create_dir_all(&parent).expect("the target directory");
         let place = tempfile::Builder::new().prefix("exam-").tempdir_in(parent).expect("a directory for the exam");
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("chmod of our own directory");
         for name in ["targets", "tools", "workspace", "ssh"] {
@@ -40,7 +43,7 @@ impl Ground {
         fs::copy(binary("probe"), place.path().join("tools/probe")).expect("a copy of the probe");
         let targets = Targets::hold(&place.path().join("targets"));
         let canary = fs::read_to_string(targets.value("host_file")).expect("the canary");
-        Self { targets, place, settings: settings(), canary }
+        Self { targets, place, settings: settings(), canary, programs: programs() }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -82,6 +85,9 @@ impl Ground {
                 damage.extend(restored.and_then(Result::err).map(|error| format!("{path} is not restored: {error}")));
             }
         }
+        if self.programs != programs() {
+            damage.push("one of our own programs is overwritten; build them anew".to_owned());
+        }
         if !self.targets.is_alive() {
             damage.push("the victim is dead".to_owned());
         }
@@ -95,6 +101,16 @@ impl Ground {
 
 fn settings() -> Vec<Option<String>> {
     SETTINGS.iter().map(|path| fs::read_to_string(path).ok()).collect()
+}
+
+/// What the programs are that run as root around the agent: an attack on `/proc/self/exe` would change them.
+fn programs() -> Vec<u64> {
+    let digest = |name: &&str| {
+        let mut hasher = DefaultHasher::new();
+        fs::read(binary(name)).expect("our own program").hash(&mut hasher);
+        hasher.finish()
+    };
+    ["agentos-stage", "agentosd", "agentctl"].iter().map(digest).collect()
 }
 
 /// A process of the host that stands in for its init.

@@ -33,12 +33,16 @@ struct Objects {
     shared: i64,
     semaphore: i64,
     messages: i64,
-    queue: std::ffi::CString,
+    /// Absent where Landlock covers every path: the queues' file system has none that a rule could name.
+    queue: Option<std::ffi::CString>,
 }
 
 /// Makes the targets below `directory`, prints them as `key=value` words on one line, serves until stdin ends.
 pub(super) fn hold(directory: &Path) -> io::Result<u8> {
-    call(libc::SYS_setpgid, &[w(0), w(0)])?;
+    // The leader of a session, as an agent's main process is, leads its group already and is refused.
+    if call(libc::SYS_getpgid, &[w(0)])? != i64::from(own_pid()) {
+        call(libc::SYS_setpgid, &[w(0), w(0)])?;
+    }
     let file_path = directory.join("host-canary");
     fs::write(&file_path, FILE_CANARY)?;
     let file = fs::File::open(&file_path)?;
@@ -67,8 +71,10 @@ pub(super) fn hold(directory: &Path) -> io::Result<u8> {
         format!("port={}", tcp.local_addr()?.port()),
         format!("udp_port={}", udp.local_addr()?.port()),
         format!("sysv_key={key:#x}"),
-        format!("mqueue={name}"),
     ];
+    if objects.queue.is_some() {
+        words.push(format!("mqueue={name}"));
+    }
     if let Some(listener) = &tcp6 {
         words.push(format!("port6={}", listener.local_addr()?.port()));
     }
@@ -93,8 +99,15 @@ impl Objects {
         call(libc::SYS_semctl, &[w(semaphore), w(0), w(libc::SETVAL), w(SEMAPHORE_VALUE)])?;
         let messages = call(libc::SYS_msgget, &[w(key), w(create)])?;
         let queue = std::ffi::CString::new(name)?;
-        let fd = call_fd(libc::SYS_mq_open, &[w(queue.as_c_str()), w(libc::O_CREAT | libc::O_RDWR), w(0o666), w(0)])?;
-        call(libc::SYS_mq_timedsend, &[w(fd), ptr(MESSAGE_CANARY), w(MESSAGE_CANARY.len()), w(0), w(0)])?;
+        let flags = libc::O_CREAT | libc::O_RDWR;
+        let queue = match call_fd(libc::SYS_mq_open, &[w(queue.as_c_str()), w(flags), w(0o666), w(0)]) {
+            Ok(fd) => {
+                call(libc::SYS_mq_timedsend, &[w(fd), ptr(MESSAGE_CANARY), w(MESSAGE_CANARY.len()), w(0), w(0)])?;
+                Some(queue)
+            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => None,
+            Err(error) => return Err(error),
+        };
         Ok(Self { shared, semaphore, messages, queue })
     }
 
@@ -102,7 +115,10 @@ impl Objects {
         call(libc::SYS_shmctl, &[w(self.shared), w(libc::IPC_RMID), w(0)])?;
         call(libc::SYS_semctl, &[w(self.semaphore), w(0), w(libc::IPC_RMID), w(0)])?;
         call(libc::SYS_msgctl, &[w(self.messages), w(libc::IPC_RMID), w(0)])?;
-        call(libc::SYS_mq_unlink, &[w(self.queue.as_c_str())]).map(drop)
+        match &self.queue {
+            Some(queue) => call(libc::SYS_mq_unlink, &[w(queue.as_c_str())]).map(drop),
+            None => Ok(()),
+        }
     }
 }
 
