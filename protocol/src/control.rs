@@ -6,11 +6,12 @@
 use crate::agent::{Agent, Details, ExecId, Exit};
 use crate::bytes::Bytes;
 use crate::denial::{Completeness, Denial};
-use crate::doctor::Check;
 use crate::event::Event;
 use crate::ids::{AgentId, AgentName, TimeUs};
 use crate::signal::Signal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use crate::doctor::{Doctor, DoctorReply};
 
 /// The interface's name.
 pub const NAME: &str = "io.agentos.Control";
@@ -375,17 +376,6 @@ pub struct Remove {
     /// Kill it first if it still lives.
     #[serde(default)]
     pub force: bool,
-}
-
-/// What this host offers.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub struct Doctor {}
-
-/// One line a layer.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct DoctorReply {
-    /// The lines.
-    pub checks: Vec<Check>,
 }
 
 #[cfg(test)]

@@ -28,3 +28,14 @@ pub enum Status {
     /// Missing and required: the daemon does not start.
     Missing,
 }
+
+/// What this host offers.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub struct Doctor {}
+
+/// One line a layer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DoctorReply {
+    /// The lines.
+    pub checks: Vec<Check>,
+}
