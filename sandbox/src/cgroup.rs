@@ -143,11 +143,17 @@ impl Cgroup {
     fn limit_memory(&self, bytes: u64) -> Result<(), CgroupError> {
         let directory = self.memory();
         if self.memory_v1.is_some() {
-            write(&directory.join("memory.limit_in_bytes"), &bytes.to_string())?;
-            // Without swap accounting the file is absent; then the group could swap past its limit only on hosts
+            // Without swap accounting the second file is absent; then the group could swap past its limit only on hosts
             // that have swap and do not account it, which `doctor` names.
+            let mut files = vec![directory.join("memory.limit_in_bytes")];
             let with_swap = directory.join("memory.memsw.limit_in_bytes");
-            return if with_swap.exists() { write(&with_swap, &bytes.to_string()) } else { Ok(()) };
+            if with_swap.exists() {
+                // The kernel refuses a moment in which the limit without swap is the larger one, so the one with swap
+                // goes first when a group that had limits already gets wider ones.
+                let wider = read(&with_swap)?.trim().parse().is_ok_and(|now: u64| now < bytes);
+                files.insert(usize::from(!wider), with_swap);
+            }
+            return files.iter().try_for_each(|file| write(file, &bytes.to_string()));
         }
         let max = directory.join("memory.max");
         require(&max, "memory", "memory")?;
