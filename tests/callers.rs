@@ -13,6 +13,8 @@ use tests::{Daemon, Launch, binary, stderr, stdout};
 /// Nobody's uid, and the gid that is the socket's group in these tests.
 const USER: u32 = 65_533;
 const GROUP: u32 = 65_532;
+/// A group that the caller is not running in.
+const OTHER_GROUP: u32 = 65_531;
 /// How often the race is run.
 const ROUNDS: usize = 60;
 const SECRET: &str = "for root's eyes only";
@@ -90,6 +92,25 @@ fn what_the_caller_may_only_read_the_agent_may_only_read() {
     assert_eq!(names, ["file"], "{}", stderr(&output));
     assert_eq!(fs::read_to_string(theirs.join("file")).expect("the file"), "readable");
     assert_eq!(fs::metadata(&theirs).expect("the directory").mode() & 0o7777, 0o755);
+}
+
+#[test]
+fn files_of_the_callers_other_groups_can_be_worked_on() {
+    if !tests::is_root() {
+        return;
+    }
+    let host = Host::start();
+    let own = host.directory(USER, 0o2775, "mine");
+    for path in [own.clone(), own.join("file")] {
+        chown(path, None, Some(OTHER_GROUP)).expect("chgrp of our own directory");
+    }
+    fs::set_permissions(&own, fs::Permissions::from_mode(0o2775)).expect("chown has cleared the set-group bit");
+    let output = host.run(&own, "echo changed > file && echo x > new && chgrp 0 new; stat -c %g file new");
+    for name in ["file", "new"] {
+        let data = fs::metadata(own.join(name)).unwrap_or_else(|error| panic!("{name}: {error}: {}", stderr(&output)));
+        assert_eq!((data.uid(), data.gid()), (USER, OTHER_GROUP), "{name} {}", stderr(&output));
+    }
+    assert_eq!(fs::read_to_string(own.join("file")).expect("the file"), "changed\n", "{}", stderr(&output));
 }
 
 #[test]
