@@ -68,3 +68,39 @@ fn system_v(kind: &str, uids: &Range<u32>) -> impl Iterator<Item = String> {
         |line: &&str| line.split_whitespace().filter_map(|word| word.parse().ok()).any(|n: u32| uids.contains(&n));
     text.lines().filter(names).map(str::to_owned).collect::<Vec<_>>().into_iter()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    /// In no daemon's range.
+    const UIDS: Range<u32> = 1_799_000_000..1_799_000_010;
+
+    #[test]
+    fn what_is_left_is_found() {
+        if !crate::is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().expect("a directory");
+        let traces = Traces::before(place.path());
+        assert_eq!(traces.left(&UIDS, &[]), Vec::<String>::new());
+
+        let file = tempfile::NamedTempFile::new_in("/tmp").expect("a file");
+        std::os::unix::fs::chown(file.path(), Some(UIDS.start), None).expect("chown of our own file");
+        let uid = UIDS.start.to_string();
+        let mut process = Command::new("setpriv");
+        process.args(["--reuid", &uid, "--clear-groups", "sleep", "60"]);
+        let mut process = process.spawn().expect("setpriv(1) of util-linux is installed");
+        crate::wait_until("the process to change its user", std::time::Duration::from_secs(5), || {
+            judge::uid_processes(UIDS.start).len() == 1
+        });
+        let left = traces.left(&UIDS, &[place.path().to_owned()]).join("\n");
+        process.kill().expect("our own child");
+        process.wait().expect("our own child");
+        let named = file.path().display().to_string();
+        for found in [&named, "a process", "a cgroup"] {
+            assert!(left.contains(found), "{found} is not in: {left}");
+        }
+    }
+}
