@@ -39,7 +39,7 @@ impl Policies {
     /// The caller's choice, resolved.
     pub(crate) fn choose(&self, choice: Option<PolicyChoice>, caller: &Caller) -> Result<Arc<Effective>, ControlError> {
         match choice {
-            None => self.profile(&self.default),
+            None => self.default_profile(),
             Some(PolicyChoice::Profile(name)) => self.profile(&name),
             Some(PolicyChoice::Text { origin, text }) if caller.is_root() => self.text(&origin, &text),
             Some(PolicyChoice::Text { .. }) => Err(caller.not_permitted(
@@ -47,6 +47,11 @@ impl Policies {
                 "a policy decides what of this host is granted; name a profile, or ask root to install the file",
             )),
         }
+    }
+
+    /// The default profile, if it can be resolved now.
+    pub(crate) fn default_profile(&self) -> Result<Arc<Effective>, ControlError> {
+        self.profile(&self.default)
     }
 
     fn profile(&self, name: &str) -> Result<Arc<Effective>, ControlError> {

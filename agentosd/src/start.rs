@@ -11,10 +11,10 @@ use crate::doors::Control;
 use crate::events::EventLog;
 use crate::group;
 use crate::journal;
-use crate::plan::Own;
+use crate::plan::{self, Own};
 use crate::policy::Policies;
 use crate::registry::Registry;
-use crate::stage::Pool;
+use crate::stage::{Pool, Recipe};
 use crate::store::Store;
 use crate::transport::{Bounds, listen, serve};
 use crate::uids::{LOCKS, Uids};
@@ -228,14 +228,23 @@ fn assemble(
     }
     let stage = stage_path(config.stage_path.as_deref())?;
     let weak = alive.downgrade();
+    let policies = Policies::new(config.policy_dirs.clone(), config.default_policy.clone());
+    let preset = match policies.default_profile() {
+        Ok(policy) => Some(plan::usual_limits(&policy)),
+        Err(error) => {
+            journal::warning(format_args!("the default policy {} cannot be used: {error}", config.default_policy));
+            None
+        }
+    };
+    let recipe = Recipe { program: stage, hierarchies: grounds.hierarchies.clone(), preset };
     Ok(Daemon {
         own: Own { state: grounds.state.path.clone(), run: grounds.run.path.clone() },
         store,
         events,
         registry: Registry::default(),
-        pool: Pool::start(stage, grounds.hierarchies.clone(), config.spares, alive),
+        pool: Pool::start(recipe, config.spares, alive),
         uids,
-        policies: Policies::new(config.policy_dirs.clone(), config.default_policy.clone()),
+        policies,
         denials,
         checks,
         places: Arc::new(Semaphore::new(config.max_agents)),

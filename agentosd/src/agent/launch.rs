@@ -125,7 +125,7 @@ impl Task {
         // The record is there before the process: a daemon that dies in between finds what it had begun.
         let ordered = tokio::task::spawn_blocking(move || {
             let result = store.create(&record).map_err(|error| journal::sentence(&error)).and_then(|log| {
-                stage.cgroup.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
+                stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
                 let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
                 let order = Order::Launch { plan: Box::new(launch.plan) };
                 stage.link.orders().send(&order, &fds).map_err(|error| error.to_string())

@@ -110,8 +110,8 @@ impl Task {
         self.live = live;
         while !self.removed {
             match self.woken().await {
-                Woken::Request(None) => return,
-                Woken::Request(Some(Request::Shutdown)) => {
+                // Nobody can ask any more, as after the end of an agent whose records are not kept.
+                Woken::Request(None | Some(Request::Shutdown)) => {
                     self.shut_down().await;
                     return;
                 }

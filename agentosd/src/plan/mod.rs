@@ -65,7 +65,7 @@ pub(crate) fn launch(
     let identity = |id| Identity { uid: id, gid: id };
     let owner = (!caller.is_root()).then_some(Identity { uid: caller.uid, gid: caller.gid });
     let seen = view::of(&bound, request.workspace.as_ref().zip(workspace.as_deref()), owner)?;
-    let limits = limits(&bound, request.timeout_ms);
+    let limits = limits(&bound.limits, request.timeout_ms);
     let cwd =
         workspace.unwrap_or_else(|| if bound.rule_for(HOME.as_ref()).is_some() { HOME.into() } else { "/".into() });
     let env = environment::of(&bound, request, name)?;
@@ -80,12 +80,7 @@ pub(crate) fn launch(
         process: process(&request.command, env, cwd, request.stdio)?,
         output_limit: limits.output_bytes,
     };
-    let cgroup = CgroupLimits {
-        memory: limits.memory_bytes,
-        // PID 1 inside is ours and is not counted against the agent.
-        pids: limits.pids.saturating_add(1),
-        cpu_milli: limits.cpu_milli,
-    };
+    let cgroup = group_limits(&limits);
     Ok(Launch { plan, cgroup, limits, view: seen.words })
 }
 
@@ -102,8 +97,21 @@ fn refuse_unenforced(bound: &Bound) -> Result<(), ControlError> {
     Err(ControlError::BadPolicy { message })
 }
 
-fn limits(bound: &Bound, timeout_ms: Option<u64>) -> Limits {
-    let limits = &bound.limits;
+/// What a group gets that holds an agent of this policy.
+pub(crate) fn usual_limits(policy: &Effective) -> CgroupLimits {
+    group_limits(&limits(&policy.limits, None))
+}
+
+fn group_limits(limits: &Limits) -> CgroupLimits {
+    CgroupLimits {
+        memory: limits.memory_bytes,
+        // PID 1 inside is ours and is not counted against the agent.
+        pids: limits.pids.saturating_add(1),
+        cpu_milli: limits.cpu_milli,
+    }
+}
+
+fn limits(limits: &policies::Limits, timeout_ms: Option<u64>) -> Limits {
     let wall = limits.wall.as_ref().map(|wall| wall.value.seconds().saturating_mul(1000));
     Limits {
         memory_bytes: limits.memory.value.bytes(),

@@ -5,11 +5,11 @@ mod pool;
 
 use crate::journal;
 pub(crate) use link::Link;
-pub(crate) use pool::Pool;
+pub(crate) use pool::{Pool, Recipe};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use sandbox::cgroup::{Cgroup, CgroupError, Hierarchies};
+use sandbox::cgroup::{Cgroup, CgroupError, CgroupLimits};
 use sandbox::message::{Failure, Order, Report};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
@@ -21,6 +21,9 @@ use std::time::Duration;
 pub(crate) const STEP_PATIENCE: Duration = Duration::from_secs(30);
 /// How long a stage that was told to end may take.
 const END_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// Thousandths of a processor that no host has.
+const NO_CPU_LIMIT: u64 = 10_000_000;
 
 /// Why there is no stage.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +63,8 @@ pub(crate) struct Stage {
     pub(crate) link: Link,
     /// Where the agent is held.
     pub(crate) cgroup: Cgroup,
+    /// The limits that the group has already.
+    preset: Option<CgroupLimits>,
     /// PID 1 inside, as the host numbers it; its pidfd keeps the number from being another's.
     pub(crate) init_pid: i32,
     _init: OwnedFd,
@@ -75,20 +80,33 @@ struct Remains {
 
 impl Stage {
     /// Starts a stage and waits until it is prepared.
-    async fn prepare(program: PathBuf, hierarchies: Hierarchies, slot: String) -> Result<Self, StageError> {
-        let started = tokio::task::spawn_blocking(move || start(&program, &hierarchies, &slot));
+    async fn prepare(recipe: Recipe, slot: String) -> Result<Self, StageError> {
+        let preset = recipe.preset;
+        let started = tokio::task::spawn_blocking(move || start(&recipe, &slot));
         let (socket, child, cgroup) = started.await.map_err(|_| StageError::Ending)??;
         let mut link = Link::new(socket)?;
         match prepared(&mut link).await {
             Ok((init, init_pid)) => {
                 let remains = Some(Remains { child, cgroup: cgroup.clone() });
-                Ok(Self { link, cgroup, init_pid, _init: init, remains })
+                Ok(Self { link, cgroup, preset, init_pid, _init: init, remains })
             }
             Err(error) => {
                 drop(link);
                 bury_on_a_thread(Remains { child, cgroup }).await;
                 Err(error)
             }
+        }
+    }
+
+    /// Sets the agent's limits.
+    pub(crate) fn limit(&self, wanted: &CgroupLimits) -> Result<(), CgroupError> {
+        match self.preset {
+            Some(preset) if preset == *wanted => Ok(()),
+            // A group that has a processor limit cannot lose it; this one is above every host's processors.
+            Some(CgroupLimits { cpu_milli: Some(_), .. }) if wanted.cpu_milli.is_none() => {
+                self.cgroup.limit(&CgroupLimits { cpu_milli: Some(NO_CPU_LIMIT), ..*wanted })
+            }
+            _ => self.cgroup.limit(wanted),
         }
     }
 
@@ -139,13 +157,18 @@ pub(crate) fn pid_of(pidfd: &OwnedFd) -> io::Result<i32> {
     pid.filter(|pid| *pid > 0).ok_or_else(|| io::Error::other("a pidfd of a process that has ended"))
 }
 
-fn start(program: &Path, hierarchies: &Hierarchies, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageError> {
-    let cgroup = hierarchies.create(slot)?;
-    match spawn(program, &cgroup) {
+fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageError> {
+    let cgroup = recipe.hierarchies.create(slot)?;
+    let started =
+        recipe.preset.map_or(Ok(()), |preset| cgroup.limit(&preset)).map_err(StageError::from).and_then(|()| {
+            let program = recipe.program.clone();
+            spawn(&recipe.program, &cgroup).map_err(|source| StageError::Spawn { program, source })
+        });
+    match started {
         Ok((socket, child)) => Ok((socket, child, cgroup)),
-        Err(source) => {
+        Err(error) => {
             cgroup.remove()?;
-            Err(StageError::Spawn { program: program.to_owned(), source })
+            Err(error)
         }
     }
 }

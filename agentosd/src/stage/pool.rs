@@ -5,7 +5,7 @@
 
 use super::{Stage, StageError};
 use crate::journal;
-use sandbox::cgroup::Hierarchies;
+use sandbox::cgroup::{CgroupLimits, Hierarchies};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,18 +16,30 @@ const TOGETHER: usize = 16;
 
 type Asked = oneshot::Sender<Result<Stage, StageError>>;
 
+/// How stages are made.
+#[derive(Clone, Debug)]
+pub(crate) struct Recipe {
+    /// The program.
+    pub(crate) program: PathBuf,
+    /// Where control groups are made.
+    pub(crate) hierarchies: Hierarchies,
+    /// Limits that a spare gets beforehand: those of the default policy. The first processor limit of a host, and the
+    /// removal of the last one, make the kernel patch its scheduler, which takes milliseconds; with limited spares
+    /// there always is one.
+    pub(crate) preset: Option<CgroupLimits>,
+}
+
 /// Gives out prepared stages, until it is closed.
 #[derive(Clone, Debug)]
 pub(crate) struct Pool(Arc<Mutex<Option<mpsc::UnboundedSender<Asked>>>>);
 
 impl Pool {
     /// Starts the pool; the guard is held until its last stage is gone.
-    pub(crate) fn start(program: PathBuf, hierarchies: Hierarchies, spares: usize, alive: mpsc::Sender<()>) -> Self {
+    pub(crate) fn start(recipe: Recipe, spares: usize, alive: mpsc::Sender<()>) -> Self {
         let (asks, asked) = mpsc::unbounded_channel();
         let (finished, results) = mpsc::unbounded_channel();
         let keeper = Keeper {
-            program,
-            hierarchies,
+            recipe,
             spares,
             ready: VecDeque::new(),
             waiting: VecDeque::new(),
@@ -60,8 +72,7 @@ impl Pool {
 }
 
 struct Keeper {
-    program: PathBuf,
-    hierarchies: Hierarchies,
+    recipe: Recipe,
     spares: usize,
     ready: VecDeque<Stage>,
     waiting: VecDeque<Asked>,
@@ -139,10 +150,10 @@ impl Keeper {
         while self.preparing < wanted {
             self.preparing += 1;
             self.slots += 1;
-            let (program, hierarchies) = (self.program.clone(), self.hierarchies.clone());
+            let recipe = self.recipe.clone();
             let (slot, finished) = (format!("agent-{}", self.slots), self.finished.clone());
             tokio::spawn(async move {
-                let result = Stage::prepare(program, hierarchies, slot).await;
+                let result = Stage::prepare(recipe, slot).await;
                 // The keeper waits for every result before it ends.
                 finished.send(result).unwrap_or(());
             });
