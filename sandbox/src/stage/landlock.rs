@@ -15,11 +15,12 @@ use std::io;
 use std::path::Path;
 
 /// What every agent may do in the parts of its root that are always there.
-fn always(abi: ABI) -> [(&'static str, BitFlags<AccessFs>); 3] {
+fn always(abi: ABI) -> [(&'static str, BitFlags<AccessFs>); 4] {
     let device_ioctl = BitFlags::from(AccessFs::IoctlDev) & AccessFs::from_all(abi);
     [
         ("/proc", AccessFs::ReadFile | AccessFs::ReadDir),
         ("/dev", AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::WriteFile | device_ioctl),
+        ("/dev/mqueue", AccessFs::MakeReg | AccessFs::RemoveFile),
         // Listing directories, which show only what the view has in them.
         ("/", AccessFs::ReadDir.into()),
     ]

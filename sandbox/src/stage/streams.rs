@@ -206,6 +206,18 @@ impl Streams {
         self.outputs.iter().all(|output| output.pending.is_empty() && (!until_end || output.source.is_none()))
     }
 
+    /// Makes the clients' pipes large enough for all that an ended process can have left in its own, so that a reader
+    /// that pauses neither holds up the report of the end nor loses a byte. What is not a pipe stays as it is.
+    pub(super) fn make_room(&self) {
+        // A pipe is at most 1 MiB (pipe-max-size, pipe(7)), and a piece more is in our hands; without CAP_SYS_RESOURCE the
+        // kernel gives no more than the first.
+        const SIZES: [usize; 2] = [2 << 20, 1 << 20];
+        for client in self.outputs.iter().filter_map(|output| output.client.as_ref()) {
+            let widened = SIZES.iter().any(|size| rustix::pipe::fcntl_setpipe_size(client, *size).is_ok());
+            debug_assert!(widened || rustix::pipe::fcntl_getpipe_size(client).is_err(), "a pipe can be widened");
+        }
+    }
+
     /// Stops waiting for a client that does not read.
     pub(super) fn abandon_clients(&mut self) {
         self.detach();

@@ -69,6 +69,7 @@ impl Running {
     }
 
     pub(super) fn exit(&mut self, status: i32) {
+        self.streams.make_room();
         self.exit = Some((status, Instant::now() + CLIENT_PATIENCE));
     }
 
