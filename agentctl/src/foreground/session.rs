@@ -85,7 +85,9 @@ impl<M: Start> Session<'_, M> {
             sources.push(Source::InputSink);
             polled.push(PollFd::from_borrowed_fd(sink, PollFlags::empty()));
         }
-        for (index, flow) in self.streams.outputs.iter().enumerate() {
+        // Output waits for the word that the process runs: whoever has seen some of it and sends a signal means the process.
+        let outputs = if self.target.is_some() { self.streams.outputs.as_slice() } else { &[] };
+        for (index, flow) in outputs.iter().enumerate() {
             if let Some((descriptor, events)) = flow.interest() {
                 sources.push(Source::Output(index));
                 polled.push(PollFd::from_borrowed_fd(descriptor, events));
