@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tests::{Agent, Daemon, Launch, hostile, judge, probe, succeeded, wait_until};
+use tests::{Agent, Daemon, Launch, hostile, own_processes, probe, succeeded, wait_until};
 
 const BOUND: Duration = Duration::from_millis(50);
 const SAMPLES: usize = 60;
@@ -66,7 +66,7 @@ fn a_fork_bomb_leaves_the_others_alone() {
     if !tests::is_root() {
         return;
     }
-    beside("pids: 128, cpu: 1.0", "exec PROBE forkbomb", |bad| judge::uid_processes(bad.uid()).len() > 100);
+    beside("pids: 128, cpu: 1.0", "exec PROBE forkbomb", |bad| own_processes(bad.uid()).len() > 100);
 }
 
 #[test]

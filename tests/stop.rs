@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use tests::{Agent, Daemon, hostile, judge, probe, stderr, stdout, succeeded, wait_until};
+use tests::{Agent, Daemon, hostile, judge, own_processes, probe, stderr, stdout, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_millis(500);
@@ -22,10 +22,8 @@ fn start<'d>(daemon: &'d Daemon, script: &str) -> (Agent<'d>, PathBuf) {
 
 /// The agent's processes with their states, by number.
 fn states(agent: &Agent<'_>) -> Vec<(i32, char)> {
-    let mut list: Vec<_> = judge::uid_processes(agent.uid())
-        .into_iter()
-        .filter_map(|pid| Some((pid, judge::process_state(pid)?)))
-        .collect();
+    let mut list: Vec<_> =
+        own_processes(agent.uid()).into_iter().filter_map(|pid| Some((pid, judge::process_state(pid)?))).collect();
     list.sort_unstable();
     list
 }

@@ -1,6 +1,6 @@
 //! The probe as an agent: its own policy, with the limits that a test chooses.
 
-use crate::{Daemon, Launch, binary};
+use crate::{Daemon, Launch, binary, judge};
 
 /// The probe's path, outside and inside.
 ///
@@ -25,4 +25,15 @@ pub fn hostile(daemon: &Daemon, limits: &str) -> (Launch, std::path::PathBuf) {
     );
     let workspace = daemon.workspace();
     (Launch::new(daemon.policy(&text)).workspace(&workspace), workspace)
+}
+
+/// The processes that the agent itself has under `uid`, zombies too: those whose real uid it is. PID 1 inside is ours and
+/// has it as its saved uid only, so that its children can become the agent without any capability.
+#[must_use]
+pub fn own_processes(uid: u32) -> Vec<i32> {
+    let real = |pid: &i32| {
+        let uids = judge::status_line(*pid, "Uid").unwrap_or_default();
+        uids.split_whitespace().next().and_then(|word| word.parse().ok()) == Some(uid)
+    };
+    judge::all_processes().into_iter().filter(real).collect()
 }

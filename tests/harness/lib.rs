@@ -41,7 +41,7 @@ use std::time::{Duration, Instant};
 pub use agent::Agent;
 pub use binaries::binary;
 pub use daemon::Daemon;
-pub use hostile::{hostile, probe};
+pub use hostile::{hostile, own_processes, probe};
 pub use launch::Launch;
 pub use repository::repository_root;
 pub use skip::{is_root, skip};
