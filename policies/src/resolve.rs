@@ -68,7 +68,8 @@ pub fn resolve_profile(name: &ProfileName, loader: &dyn Loader) -> Result<Effect
     Merged::of(walk.into_documents()).finish(name.to_string())
 }
 
-/// Resolves a document that is no profile, such as an operator's file. It goes by its origin as its name.
+/// Resolves a document that is no profile, such as an operator's file. It goes by its file's name; its
+/// whole path stands among the sources.
 ///
 /// # Errors
 /// A profile that it extends is missing, unreadable or wrong, or no limits result.
@@ -83,7 +84,8 @@ pub fn resolve_profile(name: &ProfileName, loader: &dyn Loader) -> Result<Effect
 pub fn resolve(document: &Document, loader: &dyn Loader) -> Result<Effective, ResolveError> {
     let mut walk = Walk { loader, done: Vec::new(), open: Vec::new() };
     walk.visit(document.clone(), None)?;
-    Merged::of(walk.into_documents()).finish(document.origin().to_owned())
+    let origin = document.origin();
+    Merged::of(walk.into_documents()).finish(origin.rsplit('/').next().unwrap_or(origin).to_owned())
 }
 
 fn load(name: &ProfileName, loader: &dyn Loader) -> Result<Option<Document>, ResolveError> {
