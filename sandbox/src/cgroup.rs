@@ -166,7 +166,7 @@ impl Cgroup {
         const PERIOD_US: u64 = 100_000;
         let quota = milli.saturating_mul(PERIOD_US / 1000);
         if let Some(directory) = &self.cpu_v1 {
-            write(&directory.join("cpu.cfs_period_us"), &PERIOD_US.to_string())?;
+            // A group of our making has the kernel's default period, which is this one; writing it would cost a wait.
             return write(&directory.join("cpu.cfs_quota_us"), &quota.to_string());
         }
         let max = self.unified.join("cpu.max");

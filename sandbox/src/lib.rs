@@ -14,3 +14,4 @@ mod sys;
 
 pub use stage::run as run_stage;
 pub use sys::kernel::landlock_abi;
+pub use sys::signal::send_signal;

@@ -69,9 +69,9 @@ impl Furthers {
     }
 
     /// The end of the agent is the end of them all.
-    pub(super) fn all_ended(self) -> Vec<(ExecId, Exit)> {
+    pub(super) fn all_ended(self) -> Vec<Exit> {
         let mut ended = Vec::new();
-        for (number, one) in self.all {
+        for one in self.all.into_values() {
             let exit = ending::of_further(9);
             if let Some(starting) = one.starting {
                 let message = "the agent ended before".to_owned();
@@ -81,7 +81,7 @@ impl Furthers {
             if let Some(waiting) = one.ended {
                 waiting.send(exit.clone()).unwrap_or(());
             }
-            ended.push((ExecId(number), exit));
+            ended.push(exit);
         }
         ended
     }
@@ -147,7 +147,7 @@ impl Task {
         let live = self.allowed(lifecycle::Request::Attach)?;
         let process = match exec {
             None => {
-                live.detached = true;
+                (live.detached, live.attached) = (true, false);
                 0
             }
             Some(exec) => {

@@ -119,7 +119,7 @@ impl Task {
         fds: Vec<OwnedFd>,
     ) -> Result<Begun, (Option<Stage>, ControlError)> {
         let (env, cwd) = (launch.plan.process.env.clone(), launch.plan.process.cwd.clone());
-        let terminal = launch.plan.process.terminal.is_some();
+        let (terminal, attached) = (launch.plan.process.terminal.is_some(), launch.plan.process.attached);
         let command = launch.plan.process.argv[0].clone();
         let (store, record) = (self.daemon.store.clone(), self.record.clone());
         // The record is there before the process: a daemon that dies in between finds what it had begun.
@@ -143,7 +143,15 @@ impl Task {
             Ok((main, pid)) => {
                 let (started, wall) = (Instant::now(), self.record.limits.wall_ms.map(Duration::from_millis));
                 self.change(|agent| (agent.state, agent.pid) = (State::Running, Some(pid)));
-                Ok(Begun { stage, main, env, cwd, terminal, wall: wall.and_then(|wall| started.checked_add(wall)) })
+                Ok(Begun {
+                    stage,
+                    main,
+                    env,
+                    cwd,
+                    terminal,
+                    attached,
+                    wall: wall.and_then(|wall| started.checked_add(wall)),
+                })
             }
             Err(error) => Err((Some(stage), error)),
         }
@@ -158,6 +166,7 @@ pub(super) struct Begun {
     pub(super) env: Vec<String>,
     pub(super) cwd: std::path::PathBuf,
     pub(super) terminal: bool,
+    pub(super) attached: bool,
     pub(super) wall: Option<Instant>,
 }
 

@@ -11,11 +11,12 @@ use protocol::control::KillReply;
 use protocol::error::ControlError;
 use protocol::event::What;
 use protocol::signal::Signal;
-use rustix::process::pidfd_send_signal;
 use sandbox::cgroup::{Cgroup, CgroupError};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
+/// ESRCH.
+const NO_SUCH_PROCESS: i32 = 3;
 /// How long the answer to a kill waits for the stage's report after everything is dead.
 const REPORT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -155,16 +156,9 @@ fn processes(count: usize) -> String {
 
 /// To one process, by its pidfd.
 fn deliver(process: &OwnedFd, signal: Signal) -> Result<KillReply, ControlError> {
-    let Some(number) = rustix::process::Signal::from_named_raw(signal.number()) else {
-        return Err(ControlError::BadParameter {
-            method: "Kill".into(),
-            parameter: "signal".into(),
-            expected: format!("{signal} is a real-time signal, which this version does not deliver"),
-        });
-    };
-    match pidfd_send_signal(process, number) {
+    match sandbox::send_signal(process.as_fd(), signal.number()) {
         Ok(()) => Ok(KillReply { outcome: "delivered".to_owned(), effect: true }),
-        Err(rustix::io::Errno::SRCH) => {
+        Err(error) if error.raw_os_error() == Some(NO_SUCH_PROCESS) => {
             Ok(KillReply { outcome: "no effect: the process is just ending".to_owned(), effect: false })
         }
         Err(error) => Err(ControlError::Internal { message: format!("sending {signal}: {error}") }),

@@ -55,11 +55,13 @@ pub(super) struct Live {
     /// Who waits for the end that a signal with a grace period brings.
     pub(super) graced: Vec<Answer<KillReply>>,
     pub(super) detached: bool,
+    /// A client holds the other end of its streams; there is one at a time.
+    pub(super) attached: bool,
 }
 
 impl Live {
     pub(super) fn new(begun: Begun, holdings: Holdings) -> Self {
-        let Begun { stage, main, env, cwd, terminal, wall } = begun;
+        let Begun { stage, main, env, cwd, terminal, attached, wall } = begun;
         Self {
             stage,
             main,
@@ -72,6 +74,7 @@ impl Live {
             deadlines: wall.map(|wall| (wall, Cause::Wall)).into_iter().collect(),
             graced: Vec::new(),
             detached: false,
+            attached,
         }
     }
 
@@ -190,7 +193,14 @@ impl Task {
     }
 
     fn attach(&mut self, fds: Vec<OwnedFd>) -> Result<bool, ControlError> {
+        let (name, state) = (self.record.agent.name.to_string(), self.state());
         let live = self.allowed(lifecycle::Request::Attach)?;
+        if live.attached {
+            let why = "another client is attached, and only one can be; detach that one, or follow: agentctl logs -f"
+                .to_owned();
+            return Err(ControlError::WrongState { name, request: "attach to".to_owned(), state, why });
+        }
+        live.attached = true;
         live.stage.link.orders().send(&Order::Attach { process: 0 }, &fds).map_err(stage_failed)?;
         Ok(live.terminal)
     }
@@ -237,6 +247,11 @@ impl Task {
             Ok(Some((Report::Started { process }, fds))) => self.further_started(process, fds),
             Ok(Some((Report::Failed { process, failure }, _))) if process > 0 => self.further_failed(process, failure),
             Ok(Some((Report::Exited { process, status }, _))) => self.further_exited(process, status),
+            Ok(Some((Report::ClientGone { process: 0 }, _))) => {
+                if let Some(live) = self.live() {
+                    live.attached = false;
+                }
+            }
             Ok(Some((Report::ClientGone { .. } | Report::Prepared, _))) => {}
             lost @ (Ok(None | Some((Report::Failed { .. }, _))) | Err(_)) => {
                 let name = &self.record.agent.name;
@@ -265,9 +280,8 @@ impl Task {
         // An end with code 0 needs no look at the out-of-memory counter.
         let oom_kills = if status == Some(0) { 0 } else { stage.cgroup.oom_kills().unwrap_or(0) };
         let exit = ending::of(&Facts { status, cause, oom_kills });
-        for (exec, exit) in furthers.all_ended() {
+        for exit in furthers.all_ended() {
             self.event(None, What::ExecExited { exit });
-            let _ended = exec;
         }
         self.event(None, What::Exited { exit: exit.clone() });
         if self.record.remove {

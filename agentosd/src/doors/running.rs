@@ -89,9 +89,21 @@ impl Control {
         if !out.more() {
             return out.last(&reply).await;
         }
-        out.next(&reply).await?;
-        reply.exit = Some(out.unless_closed(handle.ended()).await?);
-        out.last(&reply).await
+        let ended = match out.next(&reply).await {
+            Ok(()) => out.unless_closed(handle.ended()).await.map_err(Ended::from),
+            Err(error) => Err(error),
+        };
+        match ended {
+            Ok(exit) => {
+                reply.exit = Some(exit);
+                out.last(&reply).await
+            }
+            Err(error) => {
+                // The place is free for the next client; an agent that has just ended has no use for the news.
+                handle.ask(|answer| Request::Detach { exec: None, answer }).await.unwrap_or(());
+                Err(error)
+            }
+        }
     }
 
     pub(super) async fn wait(&self, wait: Wait, caller: &Caller, out: &mut Outgoing<'_>) -> Result<(), Ended> {

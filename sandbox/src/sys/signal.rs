@@ -1,7 +1,8 @@
-//! Signal dispositions of a process that is about to execute a program.
+//! Signals: sending them by number, and the dispositions of a process that is about to execute a program.
 
 use super::check;
 use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd};
 
 /// Sets every signal to its default action and unblocks all of them; the Rust runtime ignores SIGPIPE, and PID 1 blocks
 /// what it reads from a signalfd, and a program must inherit neither (`execve(2)` keeps both).
@@ -20,6 +21,17 @@ pub(crate) fn reset_all() -> io::Result<()> {
         check(result)?;
     }
     nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
+}
+
+/// Sends a signal by number to the process of a pidfd (`pidfd_send_signal(2)`), real-time signals too.
+///
+/// # Errors
+/// As the call; ESRCH when the process has ended.
+pub fn send_signal(process: BorrowedFd<'_>, number: i32) -> io::Result<()> {
+    let no_information: *const libc::siginfo_t = std::ptr::null();
+    // SAFETY: without information the kernel fills in a plain signal; no memory is touched.
+    let result = unsafe { libc::syscall(libc::SYS_pidfd_send_signal, process.as_raw_fd(), number, no_information, 0) };
+    check(result).map(drop)
 }
 
 /// Asks for SIGKILL when the parent dies (`PR_SET_PDEATHSIG`). Credential changes clear it, so it comes after them.
