@@ -52,5 +52,8 @@ fn a_client_of_others_introspects_and_calls() {
     assert_eq!(answer["unknown"]["error"], "io.agentos.Control.NoSuchAgent");
     assert_eq!(names(&answer["unknown"]["parameters"]["known"]), ["witness"]);
     assert_eq!(answer["bad_name"]["parameters"]["parameter"], "name", "{answer:#}");
-    assert_eq!((&answer["started"], &answer["killed"], &answer["exit"]), (&"by-python".into(), &true.into(), &"killed".into()));
+    assert_eq!(
+        (&answer["started"], &answer["killed"], &answer["exit"]),
+        (&"by-python".into(), &true.into(), &"killed".into())
+    );
 }
