@@ -7,13 +7,17 @@ use crate::group::GroupId;
 use crate::journal;
 use protocol::error::ControlError;
 use rustix::fs::{Gid, Mode, Uid, chmod, chown};
-use rustix::net::SendFlags;
+use rustix::net::{AddressFamily, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, socket_with};
 use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::net::{UnixListener, UnixStream};
+
+/// Connections that may wait to be accepted. They are accepted in order, so a client that connects over and over makes
+/// everyone wait behind this many of its own; when the queue is full, connect(2) waits.
+const BACKLOG: i32 = 16;
 
 /// Who may connect, and how often.
 #[derive(Clone, Copy, Debug)]
@@ -30,11 +34,14 @@ pub(crate) fn listen(path: &Path, group: Option<GroupId>) -> io::Result<UnixList
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let listener = UnixListener::bind(path)?;
-    // Until here the mode is what the umask left; a connection in between meets the check of its credentials.
+    let socket =
+        socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
+    bind(&socket, &SocketAddrUnix::new(path)?)?;
+    // Nobody can connect before it listens, so the mode that the umask left is never the one that counts.
     chown(path, Some(Uid::ROOT), Some(group.map_or(Gid::ROOT, |GroupId(id)| Gid::from_raw(id))))?;
     chmod(path, if group.is_some() { Mode::from_raw_mode(0o660) } else { Mode::from_raw_mode(0o600) })?;
-    Ok(listener)
+    rustix::net::listen(&socket, BACKLOG)?;
+    UnixListener::from_std(std::os::unix::net::UnixListener::from(socket))
 }
 
 /// Accepts connections for ever.
