@@ -71,6 +71,9 @@ pub struct Decoder {
     buffer: Vec<u8>,
     /// How much of `buffer` is known to hold no NUL, so that no byte is searched twice.
     searched: usize,
+    /// Bytes after the last NUL; counted as they come, because a peer that sends byte by byte would otherwise have a
+    /// whole message searched for each.
+    unfinished: usize,
 }
 
 impl Decoder {
@@ -80,8 +83,11 @@ impl Decoder {
     /// [`FrameError::TooLong`] when the message that is not yet ended passes the limit; the connection should end.
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), FrameError> {
         self.buffer.extend_from_slice(bytes);
-        let unfinished = self.buffer.iter().rev().take_while(|byte| **byte != 0).count();
-        if unfinished >= MAX_MESSAGE { Err(FrameError::TooLong) } else { Ok(()) }
+        self.unfinished = match bytes.iter().rposition(|byte| *byte == 0) {
+            Some(last) => bytes.len() - last - 1,
+            None => self.unfinished.saturating_add(bytes.len()),
+        };
+        if self.unfinished >= MAX_MESSAGE { Err(FrameError::TooLong) } else { Ok(()) }
     }
 
     /// The next whole message without its NUL, if there is one.
@@ -159,6 +165,16 @@ mod tests {
             // The property is that neither way panics.
             match decode::<Call>(&bytes) { Ok(_) | Err(FrameError::Json(_)) => {}, Err(other) => prop_assert!(false, "{other}") }
         }
+    }
+
+    #[test]
+    fn a_message_may_be_followed_by_another_of_full_length() {
+        let mut decoder = Decoder::default();
+        decoder.push(&vec![b'x'; MAX_MESSAGE - 1]).unwrap();
+        decoder.push(b"\0").unwrap();
+        decoder.push(&vec![b'y'; MAX_MESSAGE - 1]).unwrap();
+        assert!(matches!(decoder.push(b"y"), Err(FrameError::TooLong)));
+        assert_eq!(decoder.next_message().map(|message| message.len()), Some(MAX_MESSAGE - 1));
     }
 
     #[test]
