@@ -34,7 +34,7 @@ impl Host {
         for directory in ours.iter().flat_map(|pid| ["ns", "fd"].map(|name| format!("/proc/{pid}/{name}"))) {
             let links = fs::read_dir(directory).into_iter().flatten().flatten();
             let targets = links.filter_map(|link| fs::read_link(link.path()).ok());
-            namespaces.extend(targets.filter(is_namespace));
+            namespaces.extend(targets.filter(|target| is_namespace(target)));
         }
         Self {
             mounts: fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().count(),
@@ -62,7 +62,7 @@ impl Host {
 }
 
 /// `pipe:[…]` and `socket:[…]` look alike.
-fn is_namespace(target: &PathBuf) -> bool {
+fn is_namespace(target: &Path) -> bool {
     let text = target.to_string_lossy();
     ["mnt", "pid", "ipc", "uts", "net", "cgroup", "user", "time"]
         .iter()
