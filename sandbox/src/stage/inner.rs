@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::Path;
 
 /// What the outer half orders.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// PID 1 is in all its groups: make the cgroup namespace and an empty root.
+    /// Make the cgroup namespace and an empty root.
     Enter,
     /// Put these into the root. Descriptors: one mount tree for each [`Placed::Tree`], in order.
     Place(Vec<Placed>),
@@ -39,14 +40,14 @@ pub(super) enum Report {
     Forked { process: ProcessNumber },
     /// No process could be forked (the pids limit); PID 1 goes on.
     NotForked { process: ProcessNumber, failure: Failure },
-    /// A process ended.
-    Exited { process: ProcessNumber, status: i32 },
+    /// A process ended; `alone` when PID 1 has no child left, so that nothing else lives in the namespace.
+    Exited { process: ProcessNumber, status: i32, alone: bool },
 }
 
 /// Runs PID 1 to its end; the value is its exit status.
-pub(super) fn run(socket: OwnedFd, filters: &Filters) -> u8 {
+pub(super) fn run(socket: OwnedFd, filters: &Filters, groups: &[&Path]) -> u8 {
     let mut receiver = Receiver::default();
-    match serve(&socket, &mut receiver, filters) {
+    match join(groups).and_then(|()| serve(&socket, &mut receiver, filters)) {
         Ok(()) => 0,
         Err(error) => {
             // Nobody reads it when the outer half is gone, and then nothing needs to be said.
@@ -54,6 +55,13 @@ pub(super) fn run(socket: OwnedFd, filters: &Filters) -> u8 {
             1
         }
     }
+}
+
+/// Joins version 1 groups, in which a process cannot be born. A thread that moves itself by `tasks` takes no lock of the
+/// host's; a move by `cgroup.procs`, or of another process, waits for an RCU grace period and holds up every fork on the
+/// host meanwhile (`cgroup_procs_write_start()`). PID 1 has one thread.
+fn join(groups: &[&Path]) -> Step {
+    groups.iter().try_for_each(|group| std::fs::write(group.join("tasks"), "0").attempt_on("join the cgroup", group))
 }
 
 fn serve(socket: &OwnedFd, receiver: &mut Receiver, filters: &Filters) -> Step {
@@ -119,19 +127,24 @@ fn carry_out(socket: &OwnedFd, order: Order, fds: Vec<OwnedFd>, (filters, runnin
 
 /// Reaps all that ended; true when the main process did, and with it the agent.
 fn reap(socket: &OwnedFd, running: &mut HashMap<i32, ProcessNumber>) -> Step<bool> {
-    loop {
+    let mut ended = Vec::new();
+    let alone = loop {
         match wait(WaitOptions::NOHANG) {
             Ok(Some((pid, status))) => {
-                let Some(process) = running.remove(&Pid::as_raw(Some(pid))) else { continue };
-                let report = Report::Exited { process, status: status.as_raw() };
-                send(socket.as_fd(), &report, &[]).attempt("report an exit")?;
-                if process == 0 {
-                    return Ok(true);
-                }
+                let process = running.remove(&Pid::as_raw(Some(pid)));
+                ended.extend(process.map(|process| (process, status.as_raw())));
             }
-            Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(false),
+            Ok(None) => break false,
+            Err(rustix::io::Errno::CHILD) => break true,
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).attempt("reap"),
         }
+    };
+    // The main process last: nothing is said of the others after it.
+    ended.sort_by_key(|(process, _)| std::cmp::Reverse(*process));
+    for (process, status) in &ended {
+        let report = Report::Exited { process: *process, status: *status, alone };
+        send(socket.as_fd(), &report, &[]).attempt("report an exit")?;
     }
+    Ok(ended.iter().any(|(process, _)| *process == 0))
 }

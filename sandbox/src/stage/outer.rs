@@ -33,6 +33,8 @@ struct Outer<'a> {
     log: Option<Log>,
     running: BTreeMap<ProcessNumber, Running>,
     main_status: Option<i32>,
+    /// Only PID 1 is left inside.
+    alone: bool,
     spent_reported: bool,
     main: Main,
 }
@@ -70,6 +72,7 @@ pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
         log: None,
         running: BTreeMap::new(),
         main_status: None,
+        alone: false,
         spent_reported: false,
         main: Main::Unsaid,
     };
@@ -114,7 +117,8 @@ impl Outer<'_> {
                 return Ok(());
             }
             self.pump()?;
-            if ready.init_ended {
+            // PID 1's own end takes the kernel a moment (it unmounts everything), for which nobody has to wait.
+            if ready.init_ended || self.alone {
                 return self.finish();
             }
         }
@@ -179,8 +183,10 @@ impl Outer<'_> {
             Received::Message(inner::Report::NotForked { process, failure }, _) => {
                 self.with(process, |running| running.failure = Some(failure));
             }
-            Received::Message(inner::Report::Exited { process: 0, status }, _) => self.main_status = Some(status),
-            Received::Message(inner::Report::Exited { process, status }, _) => {
+            Received::Message(inner::Report::Exited { process: 0, status, alone }, _) => {
+                (self.main_status, self.alone) = (Some(status), alone);
+            }
+            Received::Message(inner::Report::Exited { process, status, .. }, _) => {
                 self.with(process, |running| running.exit(status));
             }
             Received::Message(inner::Report::Failed(failure), _) => return self.fail(failure),
@@ -220,7 +226,7 @@ impl Outer<'_> {
         Ok(())
     }
 
-    /// PID 1 has ended, so the kernel has ended everything inside; what they wrote last is still in the pipes.
+    /// Nothing of the agent lives any more; what it wrote last is still in the pipes.
     fn finish(&mut self) -> Step {
         // Its last reports may have come after the look at its socket.
         while let Received::Message(..) = self.peek_reports()? {}
@@ -236,7 +242,8 @@ impl Outer<'_> {
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                self.running.values_mut().for_each(|running| running.streams.abandon_clients());
+                // A client that does not read, or a pipe whose other end the agent has handed to somebody outside.
+                break;
             }
             self.wait_streams(left)?;
         }
@@ -264,7 +271,7 @@ impl Outer<'_> {
             return Ok(Received::End);
         }
         match self.reports.receive(&self.init.socket).attempt("read PID 1's report")? {
-            Received::Message(inner::Report::Exited { process: 0, status }, _) => {
+            Received::Message(inner::Report::Exited { process: 0, status, .. }, _) => {
                 self.main_status = Some(status);
                 Ok(Received::Message((), Vec::new()))
             }

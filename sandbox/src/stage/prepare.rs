@@ -27,7 +27,7 @@ const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
     .union(CloneFlags::CLONE_NEWUTS)
     .union(CloneFlags::CLONE_NEWNET);
 
-/// Clones PID 1 and puts it into every control group before it does anything of its own: it waits for the first order.
+/// Clones PID 1 into its version 2 group; it joins the version 1 groups itself, as the first thing it does.
 pub(super) fn prepare(cgroup: &Cgroup) -> Step<Init> {
     let filters = Filters::compile().map_err(io::Error::other).attempt("compile the system call filter")?;
     let directory =
@@ -36,14 +36,10 @@ pub(super) fn prepare(cgroup: &Cgroup) -> Step<Init> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .attempt("make a socket pair")?;
     let forked = fork_into(NAMESPACES, std::os::fd::AsFd::as_fd(&directory)).attempt("clone into new namespaces")?;
-    let Side::Parent { pidfd, pid } = forked else {
+    let Side::Parent { pidfd, .. } = forked else {
         drop(ours);
-        exit_now(inner::run(theirs, &filters));
+        exit_now(inner::run(theirs, &filters, &cgroup.version1()));
     };
     drop(theirs);
-    // On hybrid hosts each move waits for an RCU grace period; spares make that wait while no launch does.
-    for group in cgroup.version1() {
-        std::fs::write(group.join("cgroup.procs"), pid.to_string()).attempt_on("move PID 1 into the cgroup", group)?;
-    }
     Ok(Init { pidfd, socket: ours })
 }

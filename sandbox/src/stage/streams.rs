@@ -217,11 +217,6 @@ impl Streams {
             debug_assert!(widened || rustix::pipe::fcntl_getpipe_size(client).is_err(), "a pipe can be widened");
         }
     }
-
-    /// Stops waiting for a client that does not read.
-    pub(super) fn abandon_clients(&mut self) {
-        self.detach();
-    }
 }
 
 impl Output {
