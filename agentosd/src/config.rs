@@ -47,7 +47,7 @@ impl Default for Config {
             uid_range: UidRange { first: 1_900_000_000, count: 65_536 },
             max_agents: 4_000,
             max_connections_per_uid: 64,
-            spares: 2,
+            spares: 8,
             stage_path: None,
             denial_log: true,
         }

@@ -96,6 +96,9 @@ pub struct Cgroup {
 
 /// How long a killed or frozen group may take. The kernel needs milliseconds; a process in an uninterruptible wait more.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Pauses between looks at a group's events.
+const OFTEN: Duration = Duration::from_micros(100);
+const RARELY: Duration = Duration::from_millis(100);
 
 impl Cgroup {
     /// The version 2 directory, for `CLONE_INTO_CGROUP`.
@@ -200,12 +203,14 @@ impl Cgroup {
         Ok(read(&self.unified.join("cgroup.procs"))?.lines().filter_map(|line| line.parse().ok()).collect())
     }
 
-    /// Waits for a line in `cgroup.events`; the kernel wakes pollers when the file changes.
+    /// Waits for a line in `cgroup.events`. The kernel wakes pollers when the file changes, but at most every 10 ms
+    /// (`cgroup_file_notify()`), so that at first looking often is what keeps the wait short.
     fn wait_for_event(&self, line: &str, attempt: &'static str) -> Result<(), CgroupError> {
         let path = self.unified.join("cgroup.events");
         let fail = |source| CgroupError::File { attempt: "read".into(), path: path.clone(), source };
         let mut file = fs::File::open(&path).map_err(fail)?;
-        let deadline = Instant::now() + PATIENCE;
+        let start = Instant::now();
+        let deadline = start + PATIENCE;
         loop {
             let mut text = String::new();
             file.rewind().map_err(fail)?;
@@ -217,8 +222,8 @@ impl Cgroup {
             if left.is_zero() {
                 return Err(CgroupError::TimedOut { attempt, path: self.unified.clone(), after: PATIENCE });
             }
-            let timeout =
-                Timespec::try_from(left.min(Duration::from_millis(100))).map_err(|e| fail(io::Error::other(e)))?;
+            let pause = if start.elapsed() < Duration::from_millis(100) { OFTEN } else { RARELY };
+            let timeout = Timespec::try_from(left.min(pause)).map_err(|e| fail(io::Error::other(e)))?;
             poll(&mut [PollFd::new(&file, PollFlags::PRI)], Some(&timeout)).map_err(|e| fail(e.into()))?;
         }
     }

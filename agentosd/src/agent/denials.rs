@@ -10,13 +10,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
 
-/// Denials that may wait for the disk; what does not fit is counted by the log and shows as incomplete.
-pub(super) const SINK: usize = 1024;
+/// Denials that may wait for the disk: as many as an agent's list can have, so that none is turned away.
+pub(super) const SINK: usize = 10_000;
+/// Denials written at once.
+const BATCH: usize = 1024;
 
 /// Writes what comes until the log has finished with the agent.
 pub(super) async fn keep(path: PathBuf, mut sink: mpsc::Receiver<Denial>, publish: Arc<watch::Sender<Agent>>) {
     let mut batch = Vec::new();
-    while sink.recv_many(&mut batch, SINK).await > 0 {
+    while sink.recv_many(&mut batch, BATCH).await > 0 {
         let (path, denials) = (path.clone(), std::mem::take(&mut batch));
         let count = u64::try_from(denials.len()).unwrap_or(u64::MAX);
         let written = tokio::task::spawn_blocking(move || append(&path, &denials).map_err(|e| (path, e))).await;

@@ -1,7 +1,7 @@
 //! Stages that are prepared before anybody asks for one: a launch then finds its namespaces and PID 1 there.
 //!
-//! One task owns the spares. When one is taken, the next is started at once; all that are missing are started
-//! together, because the kernel's wait for moving PID 1 to a version 1 control group is then paid once.
+//! One task owns the spares. One that was taken is replaced when no launch has come for a moment, because making
+//! namespaces and groups takes locks that the launch itself needs; only when few are left, at once.
 
 use super::{Stage, StageError};
 use crate::journal;
@@ -9,10 +9,13 @@ use sandbox::cgroup::{CgroupLimits, Hierarchies};
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 
 /// Most stages that are started at one time.
 const TOGETHER: usize = 16;
+/// How long no launch must have come before spares are made; a launch takes a few milliseconds.
+const QUIET: Duration = Duration::from_millis(15);
 
 type Asked = oneshot::Sender<Result<Stage, StageError>>;
 
@@ -45,6 +48,7 @@ impl Pool {
             waiting: VecDeque::new(),
             preparing: 0,
             slots: 0,
+            last_taken: None,
             discouraged: false,
             finished,
         };
@@ -78,6 +82,7 @@ struct Keeper {
     waiting: VecDeque<Asked>,
     preparing: usize,
     slots: u64,
+    last_taken: Option<Instant>,
     /// A preparation failed while nobody waited: try again only when somebody does.
     discouraged: bool,
     finished: mpsc::UnboundedSender<Result<Stage, StageError>>,
@@ -91,8 +96,12 @@ impl Keeper {
     ) {
         loop {
             self.hand_out().await;
-            self.refill();
+            let due = self.due();
+            if due.is_some_and(|due| due <= Instant::now()) {
+                self.refill();
+            }
             tokio::select! {
+                () = until(due.filter(|due| *due > Instant::now())) => {}
                 ask = asked.recv() => match ask {
                     Some(ask) => {
                         self.discouraged = false;
@@ -138,15 +147,33 @@ impl Keeper {
                 continue;
             }
             let Some(asked) = self.waiting.pop_front() else { return };
+            self.last_taken = Some(Instant::now());
             if let Err(Ok(stage)) = asked.send(Ok(stage)) {
                 self.ready.push_front(stage);
             }
         }
     }
 
-    fn refill(&mut self) {
+    /// How many should be in preparation.
+    fn wanted(&self) -> usize {
         let spares = if self.discouraged { 0 } else { self.spares };
-        let wanted = (spares + self.waiting.len()).saturating_sub(self.ready.len()).min(TOGETHER);
+        (spares + self.waiting.len()).saturating_sub(self.ready.len()).min(TOGETHER)
+    }
+
+    /// When stages are to be started, if any are missing.
+    fn due(&self) -> Option<Instant> {
+        if self.preparing >= self.wanted() {
+            return None;
+        }
+        let few = !self.waiting.is_empty() || self.ready.len() + self.preparing <= self.spares / 4;
+        match self.last_taken {
+            Some(taken) if !few => Some(taken + QUIET),
+            _ => Some(Instant::now()),
+        }
+    }
+
+    fn refill(&mut self) {
+        let wanted = self.wanted();
         while self.preparing < wanted {
             self.preparing += 1;
             self.slots += 1;
@@ -158,5 +185,12 @@ impl Keeper {
                 finished.send(result).unwrap_or(());
             });
         }
+    }
+}
+
+async fn until(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
     }
 }
