@@ -62,7 +62,7 @@ pub(crate) async fn serve<D: Door>(listener: UnixListener, bounds: Bounds, door:
 fn admit<D: Door>(stream: UnixStream, bounds: Bounds, counts: &Counts, door: D) {
     let peer = match stream.peer_cred() {
         Ok(peer) => peer,
-        Err(error) => return journal::warning(format_args!("a peer without credentials was refused: {error}")),
+        Err(error) => return journal::provoked(format_args!("a peer without credentials was refused: {error}")),
     };
     let Some(counted) = counts.take(peer.uid(), bounds.per_uid) else {
         let what = format!("connections of uid {}", peer.uid());
@@ -76,15 +76,15 @@ fn admit<D: Door>(stream: UnixStream, bounds: Bounds, counts: &Counts, door: D) 
                 &stream,
                 &caller.not_permitted("a connection", "only root and members of the daemon's group may connect"),
             );
-            return journal::warning(format_args!("uid {} was refused: not root or in the group", caller.uid));
+            return journal::provoked(format_args!("uid {} was refused: not root or in the group", caller.uid));
         }
-        Err(error) => return journal::warning(format_args!("a peer was refused: {}", journal::sentence(&error))),
+        Err(error) => return journal::provoked(format_args!("a peer was refused: {}", journal::sentence(&error))),
     };
     tokio::spawn(async move {
         let uid = caller.uid;
         let error = connection::serve(Socket::new(stream), caller, door).await;
         if !matches!(error, SocketError::Closed) {
-            journal::warning(format_args!("a connection of uid {uid} was ended: {}", journal::sentence(&error)));
+            journal::provoked(format_args!("a connection of uid {uid} was ended: {}", journal::sentence(&error)));
         }
         drop(counted);
     });
