@@ -12,6 +12,7 @@ use crate::env::{EnvName, EnvValue};
 use crate::exec_rules::ExecRules;
 use crate::names::Hostname;
 use crate::origin::Origin;
+use crate::paths::{at_or_beneath, beneath};
 use crate::schema::Access;
 use crate::size::Size;
 use crate::template::{Variable, Variables};
@@ -200,7 +201,7 @@ impl Bound {
     #[must_use]
     pub fn read_only_beneath(mut self, directory: &Path) -> Self {
         for rule in &mut self.filesystem {
-            if rule.content == Content::Host && rule.path.starts_with(directory) {
+            if rule.content == Content::Host && at_or_beneath(&rule.path, directory) {
                 rule.access = rule.access.min(Access::Read);
                 rule.inherited = rule.inherited.min(Access::Read);
             }
@@ -212,7 +213,7 @@ impl Bound {
     #[must_use]
     pub fn rule_for(&self, path: &Path) -> Option<&BoundFs> {
         // Parents come first, so the last match is the longest.
-        self.filesystem.iter().rev().find(|rule| path.starts_with(&rule.path))
+        self.filesystem.iter().rev().find(|rule| at_or_beneath(path, &rule.path))
     }
 }
 
@@ -220,10 +221,10 @@ fn check_workspace(rules: &[(&FsRule, PathBuf)], workspace: Option<&str>) -> Res
     let Some(workspace) = workspace else { return Ok(()) };
     for (rule, path) in rules.iter().filter(|(rule, _)| !rule.path.uses(Variable::Workspace)) {
         let (shown, origin) = (path.display().to_string(), rule.origin.clone());
-        if path.starts_with(workspace) {
+        if at_or_beneath(path, Path::new(workspace)) {
             return Err(BindError::WorkspaceTooWide { workspace: workspace.to_owned(), path: shown, origin });
         }
-        if rule.access == Access::None && Path::new(workspace).starts_with(path) {
+        if rule.access == Access::None && at_or_beneath(Path::new(workspace), path) {
             return Err(BindError::WorkspaceNotGranted { workspace: workspace.to_owned(), path: shown, origin });
         }
     }
@@ -234,7 +235,7 @@ fn check_workspace(rules: &[(&FsRule, PathBuf)], workspace: Option<&str>) -> Res
 fn in_mount_order(rules: Vec<(&FsRule, PathBuf)>) -> Vec<(&FsRule, BoundFs)> {
     let mut ordered: Vec<(&FsRule, PathBuf)> = Vec::new();
     for (rule, path) in rules {
-        ordered.retain(|(_, known)| *known != path);
+        ordered.retain(|(_, known)| known.as_os_str() != path.as_os_str());
         ordered.push((rule, path));
     }
     // Paths compare by components, so a parent sorts before everything beneath it.
@@ -245,8 +246,8 @@ fn in_mount_order(rules: Vec<(&FsRule, PathBuf)>) -> Vec<(&FsRule, BoundFs)> {
         .collect();
     let bound = |(position, (rule, path)): (usize, (_, PathBuf))| {
         let rule: &FsRule = rule;
-        let above = || grants.iter().filter(|(above, ..)| *above != path && path.starts_with(above));
-        let holds_others = grants.get(position + 1).is_some_and(|(next, ..)| next.starts_with(&path));
+        let above = || grants.iter().filter(|(above, ..)| beneath(&path, above));
+        let holds_others = grants.get(position + 1).is_some_and(|(next, ..)| at_or_beneath(next, &path));
         let content = match (rule.access, rule.tmpfs) {
             (Access::None, _) if holds_others => Content::PlaceholderDirectory,
             (Access::None, _) => Content::PlaceholderFile,

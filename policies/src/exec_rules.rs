@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::bind::{BindError, BoundFs};
 use crate::effective::FsRule;
 use crate::origin::Origin;
+use crate::paths::{at_or_beneath, beneath};
 use crate::schema::Access;
 
 /// The paths beneath which execution is allowed.
@@ -50,7 +51,7 @@ impl ExecRules {
     fn check_granted(&self, rules: &[(&FsRule, BoundFs)]) -> Result<(), BindError> {
         for (path, origin) in &self.allowed {
             let decides = longest(rules, path).is_some_and(|(_, rule)| rule.access != Access::None);
-            let within = rules.iter().any(|(_, rule)| rule.access != Access::None && rule.path.starts_with(path));
+            let within = rules.iter().any(|(_, rule)| rule.access != Access::None && at_or_beneath(&rule.path, path));
             if !decides && !within {
                 return Err(BindError::ExecNotGranted { path: path.display().to_string(), origin: origin.clone() });
             }
@@ -64,15 +65,13 @@ impl ExecRules {
             return Ok(false);
         }
         let inner = self.allowed.iter().find(|(path, _)| {
-            *path != mount.path
-                && path.starts_with(&mount.path)
-                && longest(rules, path).is_some_and(|(_, rule)| rule.path == mount.path)
+            beneath(path, &mount.path) && longest(rules, path).is_some_and(|(_, rule)| rule.path == mount.path)
         });
         // Of the allowed paths and the rules with `exec: false` at or above the mount, the longest decides.
-        let allowed = self.allowed.iter().filter(|(path, _)| mount.path.starts_with(path));
+        let allowed = self.allowed.iter().filter(|(path, _)| at_or_beneath(&mount.path, path));
         let allowed = allowed.map(|(path, _)| path.components().count()).max();
         let refused =
-            rules.iter().filter(|(rule, bound)| rule.exec == Some(false) && mount.path.starts_with(&bound.path));
+            rules.iter().filter(|(rule, bound)| rule.exec == Some(false) && at_or_beneath(&mount.path, &bound.path));
         let refused = refused.max_by_key(|(_, bound)| bound.path.components().count());
         let depth = refused.map(|(_, bound)| bound.path.components().count());
         match (allowed, depth, inner) {
@@ -91,5 +90,5 @@ impl ExecRules {
 
 fn longest<'a>(rules: &'a [(&FsRule, BoundFs)], path: &Path) -> Option<&'a (&'a FsRule, BoundFs)> {
     // The rules are in mount order: the last match is the longest.
-    rules.iter().rev().find(|(_, rule)| path.starts_with(&rule.path))
+    rules.iter().rev().find(|(_, rule)| at_or_beneath(path, &rule.path))
 }

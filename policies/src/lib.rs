@@ -22,6 +22,7 @@ mod names;
 mod origin;
 mod parse;
 mod parse_error;
+mod paths;
 mod profiles;
 mod render;
 mod resolve;

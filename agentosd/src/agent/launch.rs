@@ -8,13 +8,14 @@ use crate::denial::Registration;
 use crate::journal;
 use crate::plan;
 use crate::stage::{STEP_PATIENCE, Stage, StageError, pid_of};
-use crate::store::Record;
+use crate::store::{Record, StoreError};
 use crate::uids::AgentUid;
 use protocol::agent::State;
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::What;
 use sandbox::message::{Failure, Order, Report};
+use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,10 +80,15 @@ impl Task {
         let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
         let stage = self.daemon.pool.take().await.map_err(not_started)?;
         self.record = record;
-        let keeper = self.register(&stage, uid.get()).await;
+        self.record.agent.denials = self.daemon.denials.is_ok().then_some(0);
+        let (store, begun) = (self.daemon.store.clone(), self.record.clone());
+        // The record is there before the process: a daemon that dies in between finds what it had begun. Written while
+        // the denial log takes the agent in; on this thread, because a launch waits for either.
+        let written = async move { tokio::task::block_in_place(move || store.create(&begun)) };
+        let (keeper, log) = tokio::join!(self.register(&stage, uid.get()), written);
         let alive = self.daemon.alive();
         let holdings = Holdings { uid, _place: place, _alive: alive, keeper };
-        match self.order_launch(stage, launch, fds).await {
+        match self.order_launch((stage, log), launch, fds).await {
             Ok(begun) => Ok(Live::new(begun, holdings)),
             Err((stage, error)) => {
                 if let Some(stage) = stage {
@@ -106,7 +112,6 @@ impl Task {
         let policy = self.record.agent.policy.clone();
         let init_pid = stage.init_pid;
         log.register(Registration { uid, init_pid, policy, sink, resume: None }).await;
-        self.record.agent.denials = Some(0);
         self.publish.send_modify(|agent| agent.denials = Some(0));
         let path = self.daemon.store.denials(self.record.agent.id);
         Some(tokio::spawn(denials::keep(path, denials, Arc::clone(&self.publish))))
@@ -114,29 +119,22 @@ impl Task {
 
     async fn order_launch(
         &mut self,
-        stage: Stage,
+        (mut stage, log): (Stage, Result<File, StoreError>),
         launch: plan::Launch,
         fds: Vec<OwnedFd>,
     ) -> Result<Begun, (Option<Stage>, ControlError)> {
         let (env, cwd) = (launch.plan.process.env.clone(), launch.plan.process.cwd.clone());
         let (terminal, attached) = (launch.plan.process.terminal.is_some(), launch.plan.process.attached);
         let command = launch.plan.process.argv[0].clone();
-        let (store, record) = (self.daemon.store.clone(), self.record.clone());
-        // The record is there before the process: a daemon that dies in between finds what it had begun.
-        let ordered = tokio::task::spawn_blocking(move || {
-            let result = store.create(&record).map_err(|error| journal::sentence(&error)).and_then(|log| {
-                stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
-                let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
-                let order = Order::Launch { plan: Box::new(launch.plan) };
-                stage.link.orders().send(&order, &fds).map_err(|error| error.to_string())
-            });
-            (stage, result)
-        });
-        let (mut stage, result) = match ordered.await {
-            Ok(done) => done,
-            Err(error) => return Err((None, ControlError::Internal { message: format!("a launch: {error}") })),
+        let order = |log: File| {
+            stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
+            let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
+            let order = Order::Launch { plan: Box::new(launch.plan) };
+            stage.link.orders().send(&order, &fds).map_err(|error| error.to_string())
         };
-        if let Err(message) = result {
+        let log = log.map_err(|error| journal::sentence(&error));
+        let sent = tokio::task::block_in_place(|| log.and_then(order));
+        if let Err(message) = sent {
             return Err((Some(stage), ControlError::NotStarted { message }));
         }
         match started(&mut stage, &command).await {
