@@ -156,7 +156,8 @@ impl Cgroup {
                 let wider = read(&with_swap)?.trim().parse().is_ok_and(|now: u64| now < bytes);
                 files.insert(usize::from(!wider), with_swap);
             }
-            return files.iter().try_for_each(|file| write(file, &bytes.to_string()));
+            files.iter().try_for_each(|file| write(file, &bytes.to_string()))?;
+            return limit_sockets(directory, bytes);
         }
         let max = directory.join("memory.max");
         require(&max, "memory", "memory")?;
@@ -262,6 +263,15 @@ impl Cgroup {
     pub fn remove(&self) -> Result<(), CgroupError> {
         self.directories().into_iter().try_for_each(remove_directory)
     }
+}
+
+/// Version 1 counts the buffers of TCP and UDP apart from the memory limit, and they come out of a pool that the whole
+/// host shares (`net.ipv4.tcp_mem`): without a bound of their own, a loopback flood of one agent throttles the host.
+fn limit_sockets(directory: &Path, memory: u64) -> Result<(), CgroupError> {
+    const MOST: u64 = 64 << 20;
+    let file = directory.join("memory.kmem.tcp.limit_in_bytes");
+    // A kernel without it has no such buffers to count.
+    if file.exists() { write(&file, &(memory / 4).min(MOST).to_string()) } else { Ok(()) }
 }
 
 /// Removes a group and, before it, groups that a process made beneath it.

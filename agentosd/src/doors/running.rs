@@ -1,6 +1,6 @@
 //! Starting processes, being connected to them, and signals.
 
-use super::{Control, bad, check_streams};
+use super::{Control, bad, check_pipes, check_streams};
 use crate::agent::{Further, Request, SignalOrder};
 use crate::caller::Caller;
 use crate::transport::{Ended, Outgoing};
@@ -83,6 +83,7 @@ impl Control {
         if fds.len() != 3 {
             return Err(bad("Attach", "", "expected three descriptors: standard input, output and error").into());
         }
+        check_pipes("Attach", &fds)?;
         let handle = self.0.registry.find(&attach.name, &caller)?;
         let terminal = handle.ask(|answer| Request::Attach { fds, answer }).await?;
         let mut reply = AttachReply { terminal, exit: None };

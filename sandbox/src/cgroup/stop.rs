@@ -2,9 +2,9 @@
 //!
 //! Under the freezer no process runs, so the list of processes is the whole list; each gets SIGSTOP, and when the
 //! group thaws a process meets that signal before it executes another instruction in user mode (`get_signal()` in
-//! kernel/signal.c). Signalling a moving process group instead misses children that are being forked.
+//! kernel/signal.c). The group is then frozen again and stays so. Signalling a moving process group instead misses children that are being forked.
 
-use super::{Cgroup, CgroupError, PATIENCE, write};
+use super::{Cgroup, CgroupError, write};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::time::{Duration, Instant};
@@ -17,26 +17,31 @@ pub struct Stopped {
 }
 
 impl Cgroup {
-    /// Stops every process of the group but `spare` (PID 1 inside, which is ours), and returns when all are stopped.
+    /// Stops every process of the group but `spare` (PID 1 inside, which is ours), and leaves the group frozen.
+    ///
+    /// Each process takes its SIGSTOP in a moment of thaw, which makes it visibly stopped (state T). The freezer then
+    /// holds it there: a process can have arranged for the kernel to send it SIGCONT (a timer, a terminal, a queue), and
+    /// one that keeps waking itself in this way is held by the freezer alone.
     ///
     /// # Errors
-    /// [`CgroupError::TimedOut`] when a process does not stop in ten seconds; the signal stays pending then.
+    /// [`CgroupError::TimedOut`] when the group does not freeze in ten seconds; [`CgroupError::File`].
     pub fn stop(&self, spare: i32) -> Result<Stopped, CgroupError> {
         self.freeze()?;
-        let stopped = self.signal_all(Signal::SIGSTOP, spare);
-        // Thawed in any case: a group left frozen would not even die by its own limits.
+        let processes = self.signal_all(Signal::SIGSTOP, spare)?;
         self.thaw()?;
-        let processes = stopped?;
         self.wait_stopped(spare)?;
+        self.freeze()?;
         Ok(Stopped { processes })
     }
 
-    /// Continues every process of the group.
+    /// Continues every process of the group. The signal is pending when the group thaws, so that all go on together.
     ///
     /// # Errors
     /// [`CgroupError::File`].
     pub fn cont(&self, spare: i32) -> Result<usize, CgroupError> {
-        self.signal_all(Signal::SIGCONT, spare)
+        let continued = self.signal_all(Signal::SIGCONT, spare)?;
+        self.thaw()?;
+        Ok(continued)
     }
 
     fn freeze(&self) -> Result<(), CgroupError> {
@@ -58,20 +63,21 @@ impl Cgroup {
             .count())
     }
 
+    /// Gives the processes a moment to take their signal; the freezer does not depend on it.
     fn wait_stopped(&self, spare: i32) -> Result<(), CgroupError> {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + MOMENT;
         loop {
             let moving = self.processes()?.into_iter().filter(|pid| *pid != spare).any(|pid| !at_rest(pid));
-            if !moving {
+            if !moving || Instant::now() > deadline {
                 return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(CgroupError::TimedOut { attempt: "stop", path: self.unified.clone(), after: PATIENCE });
             }
             std::thread::sleep(Duration::from_micros(200));
         }
     }
 }
+
+/// A thousand processes take a tenth of this.
+const MOMENT: Duration = Duration::from_secs(1);
 
 /// Stopped (T), traced (t), dead (Z, X), or in an uninterruptible wait (D) at whose end the pending stop is met.
 fn at_rest(pid: i32) -> bool {

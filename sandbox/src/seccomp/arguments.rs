@@ -37,6 +37,8 @@ fn files() -> Vec<(Sysno, Ways)> {
         (Sysno::fchmod, vec![vec![clear(1)]]),
         (Sysno::fchmodat, vec![vec![clear(2)]]),
         (Sysno::fchmodat2, vec![vec![clear(2)]]),
+        // No RENAME_WHITEOUT, which leaves a device node behind.
+        (Sysno::renameat2, vec![vec![Test::Masked { index: 4, mask: 1 << 2, value: 0 }]]),
         (Sysno::mknod, nodes(1)),
         (Sysno::mknodat, nodes(2)),
     ]
@@ -58,6 +60,8 @@ fn processes() -> Vec<(Sysno, Ways)> {
         (Sysno::unshare, vec![vec![Test::Masked { index: 0, mask: NAMESPACES | NEW_TIME, value: 0 }]]),
         (Sysno::personality, one_of(0, &personalities)),
         (Sysno::prctl, one_of(0, PRCTLS)),
+        // Confining itself further, but not out of the log's sight: no LOG_SAME_EXEC_OFF, no LOG_SUBDOMAINS_OFF.
+        (Sysno::landlock_restrict_self, vec![vec![Test::Masked { index: 1, mask: 1 | 1 << 2, value: 0 }]]),
         // Filtering itself further, but not supervising: a listener could answer for a process of another filter.
         (
             Sysno::seccomp,

@@ -51,7 +51,7 @@ pub(super) const ALLOWED: &[Group] = &[
     ]},
     Group { why: "changing files; permission bits that change identity are filtered in `arguments`, the rest is the view's and Landlock's", calls: &[
         Sysno::mkdir, Sysno::mkdirat, Sysno::rmdir, Sysno::unlink, Sysno::unlinkat, Sysno::rename, Sysno::renameat,
-        Sysno::renameat2, Sysno::link, Sysno::linkat, Sysno::symlink, Sysno::symlinkat, Sysno::truncate, Sysno::ftruncate,
+        Sysno::link, Sysno::linkat, Sysno::symlink, Sysno::symlinkat, Sysno::truncate, Sysno::ftruncate,
         Sysno::fallocate, Sysno::fsync, Sysno::fdatasync, Sysno::sync_file_range, Sysno::syncfs, Sysno::sync, Sysno::msync,
         Sysno::flock, Sysno::utime, Sysno::utimes, Sysno::utimensat, Sysno::futimesat, Sysno::chown, Sysno::fchown,
         Sysno::lchown, Sysno::fchownat, Sysno::umask, Sysno::setxattr, Sysno::lsetxattr, Sysno::fsetxattr,
@@ -113,6 +113,6 @@ pub(super) const ALLOWED: &[Group] = &[
         Sysno::mq_timedreceive, Sysno::mq_notify, Sysno::mq_getsetattr,
     ]},
     Group { why: "confining itself further", calls: &[
-        Sysno::landlock_create_ruleset, Sysno::landlock_add_rule, Sysno::landlock_restrict_self,
+        Sysno::landlock_create_ruleset, Sysno::landlock_add_rule,
     ]},
 ];

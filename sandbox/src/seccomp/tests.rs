@@ -127,6 +127,10 @@ fn arguments_are_read_as_the_kernel_reads_them() {
     assert_eq!(answer(Sysno::openat, arguments(&[0, 0, 0o20_200_002, 0o4755])), REFUSED, "O_TMPFILE");
     assert_eq!(answer(Sysno::mknodat, arguments(&[0, 0, 0o010_644])), ALLOW);
     assert_eq!(answer(Sysno::mknodat, arguments(&[0, 0, 0o020_644])), REFUSED);
+    assert_eq!(answer(Sysno::renameat2, arguments(&[0, 0, 0, 0, 3])), ALLOW);
+    assert_eq!(answer(Sysno::renameat2, arguments(&[0, 0, 0, 0, 4])), REFUSED, "a whiteout");
+    assert_eq!(answer(Sysno::landlock_restrict_self, arguments(&[3, 2])), ALLOW);
+    assert_eq!(answer(Sysno::landlock_restrict_self, arguments(&[3, 1])), REFUSED, "a domain that hides refusals");
     assert_eq!(answer(Sysno::socket, arguments(&[2, 0x80801, 6])), ALLOW);
     assert_eq!(answer(Sysno::socket, arguments(&[2, 3, 1])), REFUSED, "raw");
     assert_eq!(answer(Sysno::socket, arguments(&[2, 2, 1])), REFUSED, "ping");

@@ -53,8 +53,9 @@ fn limit(limits: Rlimits) -> Step {
     let values = [
         (Resource::Nofile, Some(limits.files)),
         (Resource::Fsize, limits.file_size),
-        // A core dump would leave the agent's memory in files that outlive it.
-        (Resource::Core, none),
+        // A core dump would leave the agent's memory in files that outlive it. One byte and not none: below the smallest
+        // core file, and the one value at which the kernel does not start the host's core handler either (core(5)).
+        (Resource::Core, Some(1)),
         // No real-time scheduling and no priority above the default: an agent could starve the host's processors.
         (Resource::Rtprio, none),
         (Resource::Nice, none),

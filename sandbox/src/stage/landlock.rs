@@ -11,7 +11,10 @@ use landlock::{
     ABI, Access as _, AccessFs, BitFlags, CompatLevel, Compatible as _, PathBeneath, Ruleset, RulesetAttr as _,
     RulesetCreated, RulesetCreatedAttr as _, RulesetStatus, Scope,
 };
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, lstat, openat2};
+use rustix::io::Errno;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// What every agent may do in the parts of its root that are always there.
@@ -41,11 +44,11 @@ pub(super) fn rules(rules: &[Rule]) -> Step<RulesetCreated> {
         .map_err(io::Error::other)
         .attempt("make a Landlock rule set")?;
     for (path, access) in always(abi) {
-        ruleset = add(ruleset, Path::new(path), access)?;
+        ruleset = add(ruleset, Path::new(path), open_path(Path::new(path))?, access)?;
     }
     for rule in rules {
-        if rule.path.exists() {
-            ruleset = add(ruleset, &rule.path, rights(rule, abi))?;
+        if let Some(place) = open_rule(&rule.path)? {
+            ruleset = add(ruleset, &rule.path, place, rights(rule, abi))?;
         }
     }
     Ok(ruleset)
@@ -58,13 +61,28 @@ fn rights(rule: &Rule, abi: ABI) -> BitFlags<AccessFs> {
         | given(rule.execute, AccessFs::Execute.into())
 }
 
-fn add(ruleset: RulesetCreated, path: &Path, access: BitFlags<AccessFs>) -> Step<RulesetCreated> {
+/// Opens what a rule is about, or nothing when it does not exist inside. Links are followed only where we made them, in
+/// the root: in a workspace another agent may be swapping one in and out, and a rule must not land on its target.
+fn open_rule(path: &Path) -> Step<Option<OwnedFd>> {
+    match openat2(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        Ok(place) => Ok(Some(place)),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(Errno::LOOP) => {
+            let ours = |path: &Path| lstat(path).map(|stat| stat.st_dev).attempt_on("look at", path);
+            if ours(path)? == ours(Path::new("/"))? && path.exists() { open_path(path).map(Some) } else { Ok(None) }
+        }
+        Err(error) => Err(error).attempt_on("open", path),
+    }
+}
+
+fn add(ruleset: RulesetCreated, path: &Path, place: OwnedFd, access: BitFlags<AccessFs>) -> Step<RulesetCreated> {
+    let kind = fstat(&place).map(|stat| FileType::from_raw_mode(stat.st_mode)).attempt_on("look at", path)?;
+    // On a file only rights that files have; the kernel refuses the others.
+    let access = if kind == FileType::Directory { access } else { access & AccessFs::from_file(ABI::V7) };
     if access.is_empty() {
         return Ok(ruleset);
     }
-    // On a file only rights that files have; the kernel refuses the others.
-    let access = if path.is_dir() { access } else { access & AccessFs::from_file(ABI::V7) };
-    let rule = PathBeneath::new(open_path(path)?, access);
+    let rule = PathBeneath::new(place, access);
     ruleset.add_rule(rule).map_err(io::Error::other).attempt_on("add the Landlock rule for", path)
 }
 

@@ -153,7 +153,7 @@ impl Outer<'_> {
         };
         match order {
             Order::Prepare { .. } => return Err(io::Error::other("it is prepared already")).attempt("prepare"),
-            Order::Launch { plan } => self.launch(&plan, fds)?,
+            Order::Launch { plan } => self.launch(&plan, fds).map_err(|error| self.explained(error))?,
             Order::Spawn { process, what } => self.spawn(process, what, fds)?,
             Order::Attach { process } => {
                 let clients = Clients::new(fds)?;
@@ -302,6 +302,20 @@ impl Outer<'_> {
         }
         waitid(WaitId::PidFd(self.init.pidfd.as_fd()), WaitIdOptions::EXITED)?;
         Ok(())
+    }
+
+    /// PID 1 ends when it fails, and an order to it then fails too; what it said before it ended is the cause.
+    fn explained(&mut self, error: StepError) -> StepError {
+        let mut fds = [PollFd::new(&self.init.socket, PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        while matches!(poll(&mut fds, Some(&now)), Ok(1)) {
+            match self.reports.receive(&self.init.socket) {
+                Ok(Received::Message(inner::Report::Failed(failure), _)) => return StepError::Inside(failure),
+                Ok(Received::Message(..)) => {}
+                Ok(Received::Nothing | Received::End) | Err(_) => return error,
+            }
+        }
+        error
     }
 
     fn tell(&self, report: &Report, fds: &[std::os::fd::BorrowedFd<'_>]) -> Step {

@@ -172,12 +172,12 @@ pub(super) fn place(things: Vec<Placed>, trees: Vec<OwnedFd>) -> Step {
 
 /// Mounts a tree without following a link on the way: beneath a workspace the path is under others' control.
 fn place_tree(path: &Path, directory: bool, tree: &OwnedFd) -> Step {
-    if !path.exists() {
+    if path.symlink_metadata().is_err() {
         if directory {
             make_directories(path)?;
         } else {
             make_parents(path)?;
-            fs::File::create(path).attempt_on("make a mount point at", path)?;
+            fs::File::create_new(path).attempt_on("make a mount point at", path)?;
         }
     }
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
