@@ -59,6 +59,26 @@ fn nothing_moves_while_an_agent_is_stopped() {
 }
 
 #[test]
+fn a_process_that_has_itself_continued_stays_where_it_is() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let (agent, workspace) = start(&daemon, "exec PROBE waker woken");
+    let trace = workspace.join("woken");
+    wait_until("ticks", SOON, || size(&trace) > 10);
+    drop(succeeded(agent.tell(&["stop"])));
+    let stopped = size(&trace);
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(size(&trace), stopped, "its own SIGCONT let it go on");
+    drop(succeeded(agent.tell(&["cont"])));
+    wait_until("ticks after cont", SOON, || size(&trace) > stopped);
+    drop(succeeded(agent.tell(&["stop"])));
+    drop(succeeded(agent.tell(&["kill", "-s", "KILL"])));
+    assert_eq!(own_processes(agent.uid()), Vec::<i32>::new());
+}
+
+#[test]
 fn a_parent_that_waits_for_its_vfork_child_does_not_move_either() {
     if !tests::is_root() {
         return;

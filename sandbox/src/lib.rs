@@ -2,7 +2,7 @@
 //!
 //! The library is what the daemon uses: [`plan`], the messages to a stage ([`message`]), and the cgroups that hold an
 //! agent ([`cgroup`]). The program `agentos-stage` is the rest: a single-threaded process that builds the sandbox.
-//! Everything unsafe in the workspace is in [`sys`].
+//! Everything unsafe in the workspace is in `sys`.
 
 pub mod cgroup;
 pub mod log;

@@ -8,8 +8,6 @@ use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};
 
-const INSTANCE: &str = "agentos-sandbox-tests";
-
 /// A stage and its cgroup, both removed at the end.
 struct Stage {
     child: Child,
@@ -21,7 +19,8 @@ struct Stage {
 
 impl Stage {
     fn start(slot: &str) -> Self {
-        let hierarchies = Hierarchies::open(INSTANCE).expect("hierarchies");
+        // Each test its own, so that none removes a directory in which another is about to make a group.
+        let hierarchies = Hierarchies::open(&format!("agentos-test-{slot}")).expect("hierarchies");
         let cgroup = hierarchies.create(slot).expect("cgroup");
         let (ours, theirs) =
             socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("socket pair");
@@ -76,8 +75,7 @@ impl Drop for Stage {
         self.cgroup.kill().expect("kill");
         self.child.wait().expect("stage");
         self.cgroup.remove().expect("remove");
-        // Another test may still hold a group beside this one; the last one out removes the directory.
-        drop(self.hierarchies.close());
+        self.hierarchies.close().expect("close");
     }
 }
 
@@ -228,6 +226,28 @@ fn what_is_not_granted_in_a_workspace_is_masked() {
     assert_eq!((kept.as_str(), made.as_str()), ("secretsecret", "new\n"), "{out}");
     assert!(!out.contains("secret") && !out.contains(".mask"), "{out}");
     assert!(out.contains("cat: .env: Permission denied") && out.contains("keys': Permission denied"), "{out}");
+}
+
+#[test]
+fn a_rule_does_not_follow_a_link_out_of_a_workspace() {
+    let directory = tempdir("link");
+    std::os::unix::fs::symlink("/", directory.join("way-out")).unwrap();
+    let mut plan = shell("cat /etc/shadow; echo made > /tmp/x && echo control");
+    plan.view.push(Mount::Workspace {
+        path: directory.clone(),
+        read_only: false,
+        executable: true,
+        owner: None,
+        optional: false,
+        sealed: vec![],
+    });
+    for path in [directory.clone(), directory.join("way-out")] {
+        plan.rules.push(Rule { path, read: true, write: true, execute: true });
+    }
+    let (out, _) = Stage::start("link").run(plan).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(out.contains("cat: /etc/shadow: Permission denied"), "{out}");
+    assert!(out.contains("control"), "{out}");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 //!     │        └── drop: SIGTERM, then leftovers: anything still there fails the test
 //!     └──► judge: what the host's /proc and cgroups say, never what the agent says
 //! ```
-//! A test that cannot run here says so with [`skip`], which fails where `CI=true` unless `allowed-skips.txt` names it.
+//! A test that cannot run here says so with [`skip()`], which fails where `CI=true` unless `allowed-skips.txt` names it.
 //!
 //! ```no_run
 //! use tests::{Daemon, Launch};

@@ -55,6 +55,9 @@ const BEHAVIOURS: &[Behaviour] = &[
     row("trap-all", "FILE: catch every signal; append a tick every 5 ms and each signal's name", |words| {
         stubborn::trap_all(Path::new(text(words, 0, "FILE")?))
     }),
+    row("waker", "FILE: append a tick every 5 ms, woken by a timer's SIGCONT every 20 ms", |words| {
+        stubborn::waker(Path::new(text(words, 0, "FILE")?))
+    }),
     row("daemonize", "FILE: leave a daemon (double fork, setsid) that appends a byte every 5 ms", |words| {
         stubborn::daemonize(Path::new(text(words, 0, "FILE")?))
     }),

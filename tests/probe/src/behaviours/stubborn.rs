@@ -40,6 +40,24 @@ pub(super) fn trap_all(path: &Path) -> io::Result<u8> {
     }
 }
 
+/// Ticks, and has the kernel send it SIGCONT every 20 ms: a stop that is only a signal does not last.
+pub(super) fn waker(path: &Path) -> io::Result<u8> {
+    /// `struct sigevent` of the kernel: a value, then the signal's number and SIGEV_SIGNAL (0), then nothing.
+    const EVENT: [u64; 8] = [0, libc::SIGCONT as u64, 0, 0, 0, 0, 0, 0];
+    /// `struct itimerspec`: interval and first time, in seconds and nanoseconds.
+    const EVERY_20_MS: [u64; 4] = [0, 20_000_000, 0, 20_000_000];
+    // Caught, because the kernel parks the timer of a signal that is ignored.
+    let signals = catching::every_signal()?;
+    let mut timer = 0i32;
+    call(libc::SYS_timer_create, &[w(libc::CLOCK_MONOTONIC), ptr(&EVENT), ptr_mut(&mut timer)])?;
+    call(libc::SYS_timer_settime, &[w(timer), w(0), ptr(&EVERY_20_MS), w(0)])?;
+    let mut file = appended(path)?;
+    loop {
+        file.write_all(b".")?;
+        signals.next(Duration::from_millis(5))?;
+    }
+}
+
 /// Leaves a daemon behind that ticks every 5 ms, and prints its number.
 pub(super) fn daemonize(path: &Path) -> io::Result<u8> {
     // Opened first, so that a wrong path is an error that the caller sees.
