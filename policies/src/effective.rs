@@ -13,7 +13,7 @@ use crate::size::Size;
 use crate::template::PathTemplate;
 use crate::time_span::TimeSpan;
 
-/// A resolved policy. Made by [`crate::resolve`]; given an agent's paths by [`Effective::bind`].
+/// A resolved policy. Made by [`crate::resolve()`]; given an agent's paths by [`Effective::bind`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective {
     /// The profile's name, or the origin of a document that is no profile.

@@ -12,7 +12,7 @@ use crate::schema::File;
 /// The largest policy file that is read, in bytes.
 pub const MAX_POLICY_BYTES: usize = 1 << 20;
 
-/// A policy file that is well-formed in itself. What it extends is not looked up yet: see [`crate::resolve`].
+/// A policy file that is well-formed in itself. What it extends is not looked up yet: see [`crate::resolve()`].
 #[derive(Clone, Debug)]
 pub struct Document {
     pub(crate) origin: Arc<str>,
