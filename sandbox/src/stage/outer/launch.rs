@@ -13,6 +13,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io;
 use std::os::fd::OwnedFd;
 
+/// Things of a view in one message; each brings at most one descriptor.
+const BATCH: usize = 8;
+const _: () = assert!(BATCH <= MAX_FDS, "a batch fits beside a message");
+
 impl Outer<'_> {
     pub(super) fn launch(&mut self, plan: &Plan, mut fds: Vec<OwnedFd>) -> Step {
         if fds.is_empty() {
@@ -22,17 +26,18 @@ impl Outer<'_> {
         self.agent = plan.agent;
         self.place(sources::view(plan)?)?;
         self.ask(&inner::Order::Confine(Box::new(plan.clone())), Vec::new())?;
-        self.confirm()?;
+        // Not waited for: PID 1 carries out one order after the other, and one that failed ends it.
         self.spawn(0, plan.process.clone(), fds)
     }
 
-    /// Hands the view over in batches, because only so many descriptors fit beside a message.
+    /// Hands the view over in small batches: PID 1 places one while the next is made, and only so many descriptors fit
+    /// beside a message.
     fn place(&self, view: sources::View) -> Step {
         let (mut things, mut trees): (Vec<Placed>, Vec<OwnedFd>) = (Vec::new(), Vec::new());
         for (thing, tree) in view {
             things.push(thing);
             trees.extend(tree);
-            if trees.len() == MAX_FDS {
+            if things.len() == BATCH {
                 self.ask(&inner::Order::Place(std::mem::take(&mut things)), std::mem::take(&mut trees))?;
             }
         }
