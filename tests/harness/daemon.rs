@@ -33,6 +33,9 @@ pub struct Daemon {
     count: AtomicU32,
 }
 
+/// Held while a daemon starts and while one is put away.
+static COMING_AND_GOING: Mutex<()> = Mutex::new(());
+
 impl Daemon {
     /// With the default configuration.
     ///
@@ -53,6 +56,8 @@ impl Daemon {
         // Callers that are not root must reach their workspaces below.
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755)).expect("chmod of our own directory");
         fs::create_dir(place.path().join("work")).expect("a directory for workspaces");
+        // Not while another is being put away: a new daemon takes over its uids, and would be taken for what it left.
+        let _alone = COMING_AND_GOING.lock().unwrap_or_else(PoisonError::into_inner);
         let traces = Traces::before(place.path());
         let child = launch(place.path(), lines);
         let uids = uid_block(child.id());
@@ -236,6 +241,7 @@ fn stop(child: &mut Child) -> Result<(), String> {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
+        let _alone = COMING_AND_GOING.lock().unwrap_or_else(PoisonError::into_inner);
         let wrong = self.end();
         if wrong.is_empty() {
             return;
