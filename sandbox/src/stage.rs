@@ -36,6 +36,8 @@ pub fn run() -> io::Result<()> {
         Ok(_) | Err(rustix::io::Errno::PERM) => {}
         Err(error) => return Err(error.into()),
     }
+    // No directory of the daemon's is kept busy.
+    std::env::set_current_dir("/")?;
     // The agent has to be able to enter what is made for it, whatever the daemon was started with.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let daemon = io::stdin().as_fd().try_clone_to_owned()?;
