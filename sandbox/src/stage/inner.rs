@@ -125,7 +125,9 @@ fn carry_out(socket: &OwnedFd, order: Order, fds: Vec<OwnedFd>, (filters, runnin
     send(socket.as_fd(), &Report::Done, &[]).attempt("report")
 }
 
-/// Reaps all that ended; true when the main process did, and with it the agent.
+/// Reaps all that ended; true when the main process did and left others behind, whom PID 1's exit ends. When it left
+/// nobody, PID 1 waits for its own end, which is not urgent: the kernel then unmounts everything, and whoever waits for
+/// the agent's exit would wait for the processors that this takes.
 fn reap(socket: &OwnedFd, running: &mut HashMap<i32, ProcessNumber>) -> Step<bool> {
     let mut ended = Vec::new();
     let alone = loop {
@@ -146,5 +148,5 @@ fn reap(socket: &OwnedFd, running: &mut HashMap<i32, ProcessNumber>) -> Step<boo
         let report = Report::Exited { process: *process, status: *status, alone };
         send(socket.as_fd(), &report, &[]).attempt("report an exit")?;
     }
-    Ok(ended.iter().any(|(process, _)| *process == 0))
+    Ok(!alone && ended.iter().any(|(process, _)| *process == 0))
 }

@@ -80,6 +80,9 @@ pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
         Ok(()) => outer.serve(),
         Err(error) => Err(error),
     };
+    if outer.alone {
+        outer.wait_for_dismissal()?;
+    }
     // Whatever happened: nothing inside outlives the stage.
     outer.end_init()?;
     match result {
@@ -291,6 +294,16 @@ impl Outer<'_> {
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error).attempt("wait for the streams"),
+        }
+    }
+
+    /// Lets the daemon answer before PID 1's end takes the processors; it lets go of the socket when it has.
+    fn wait_for_dismissal(&self) -> io::Result<()> {
+        let mut fds = [PollFd::new(self.daemon, PollFlags::IN)];
+        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+        match poll(&mut fds, Some(&second)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 
