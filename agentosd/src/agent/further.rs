@@ -142,6 +142,20 @@ impl Task {
         }
     }
 
+    /// Connects a client to the main process; there is one at a time.
+    pub(super) fn attach(&mut self, fds: Vec<OwnedFd>) -> Result<bool, ControlError> {
+        let (name, state) = (self.record.agent.name.to_string(), self.state());
+        let live = self.allowed(lifecycle::Request::Attach)?;
+        if live.attached {
+            let why = "another client is attached, and only one can be; detach that one, or follow: agentctl logs -f"
+                .to_owned();
+            return Err(ControlError::WrongState { name, request: "attach to".to_owned(), state, why });
+        }
+        live.attached = true;
+        live.stage.link.orders().send(&Order::Attach { process: 0 }, &fds).map_err(stage_failed)?;
+        Ok(live.terminal)
+    }
+
     /// The client leaves on purpose.
     pub(super) fn detach(&mut self, exec: Option<ExecId>) -> Result<(), ControlError> {
         let live = self.allowed(lifecycle::Request::Attach)?;

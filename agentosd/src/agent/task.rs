@@ -15,7 +15,7 @@ use protocol::control::KillReply;
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::{Event, What};
-use sandbox::message::{Order, Report};
+use sandbox::message::Report;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -45,7 +45,7 @@ pub(super) struct Live {
     pub(super) main: OwnedFd,
     pub(super) env: Vec<String>,
     pub(super) cwd: PathBuf,
-    terminal: bool,
+    pub(super) terminal: bool,
     holdings: Holdings,
     pub(super) furthers: Furthers,
     /// The first reason for which the daemon ends it.
@@ -190,19 +190,6 @@ impl Task {
             }
             Request::Shutdown => {}
         }
-    }
-
-    fn attach(&mut self, fds: Vec<OwnedFd>) -> Result<bool, ControlError> {
-        let (name, state) = (self.record.agent.name.to_string(), self.state());
-        let live = self.allowed(lifecycle::Request::Attach)?;
-        if live.attached {
-            let why = "another client is attached, and only one can be; detach that one, or follow: agentctl logs -f"
-                .to_owned();
-            return Err(ControlError::WrongState { name, request: "attach to".to_owned(), state, why });
-        }
-        live.attached = true;
-        live.stage.link.orders().send(&Order::Attach { process: 0 }, &fds).map_err(stage_failed)?;
-        Ok(live.terminal)
     }
 
     /// Everything that is known.
