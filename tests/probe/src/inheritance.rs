@@ -89,12 +89,13 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
     }),
     look(
         "inheritance.core_limit",
-        "is the hard limit of core files above zero?",
-        When("a process whose `ulimit -Hc` is not 0"),
+        "does the limit of core files allow one, or a handler of the host's?",
+        When("a process whose `ulimit -Hc` is not 1"),
         |_| {
             let mut limits = [0u64; 2];
             call(libc::SYS_prlimit64, &[w(0), w(libc::RLIMIT_CORE), w(0), ptr_mut(&mut limits)])?;
-            left(&limits[1].to_string(), limits[1] == 0)
+            // 1 is below every core file, and the one value at which the kernel starts no handler either (core(5)).
+            left(&limits[1].to_string(), limits[1] == 1)
         },
     ),
     look("inheritance.outlives_parent", "does nothing end it when its parent dies?", Root, |_| {
