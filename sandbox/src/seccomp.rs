@@ -79,6 +79,10 @@ impl Filters {
         }
         let filter = SeccompFilter::new(rules, SeccompAction::Errno(EPERM), SeccompAction::Allow, TargetArch::x86_64)?;
         let mut logged = assemble::head(&allowed, SeccompAction::Allow);
+        for (call, index, values) in arguments::BY_ONE {
+            let answers = (SeccompAction::Allow, SeccompAction::Errno(EPERM));
+            logged.extend(assemble::by_argument(number(call), index, values, answers));
+        }
         logged.extend(BpfProgram::try_from(filter)?);
         Ok(Self { logged, quiet: quiet() })
     }

@@ -11,9 +11,15 @@ pub(super) fn filtered() -> Vec<(Sysno, Ways)> {
     let mut calls = files();
     calls.extend(processes());
     calls.extend(sockets());
-    calls.push((Sysno::ioctl, one_of(1, IOCTLS)));
     calls
 }
+
+/// Calls that one `int` argument decides: the call, which argument, and the values that are allowed.
+pub(super) const BY_ONE: [(Sysno, u8, &[u32]); 3] =
+    [(Sysno::ioctl, 1, IOCTLS), (Sysno::prctl, 0, PRCTLS), (Sysno::personality, 0, PERSONALITIES)];
+
+/// PER_LINUX, PER_LINUX32, and the question what it is; no READ_IMPLIES_EXEC, no ADDR_NO_RANDOMIZE.
+const PERSONALITIES: &[u32] = &[0, 8, 0xffff_ffff];
 
 /// S_ISUID and S_ISGID: on a workspace whose files belong to a host user such a program would run as that user for
 /// whoever starts it outside.
@@ -53,13 +59,9 @@ fn processes() -> Vec<(Sysno, Ways)> {
     const SET_MODE_FILTER: u64 = 1;
     const GET_ACTION_AVAIL: u64 = 2;
     const NEW_LISTENER: u64 = 1 << 3;
-    // PER_LINUX, PER_LINUX32, and the question what it is; no READ_IMPLIES_EXEC, no ADDR_NO_RANDOMIZE.
-    let personalities = [0, 8, 0xffff_ffff];
     vec![
         (Sysno::clone, vec![vec![Test::Masked { index: 0, mask: NAMESPACES, value: 0 }]]),
         (Sysno::unshare, vec![vec![Test::Masked { index: 0, mask: NAMESPACES | NEW_TIME, value: 0 }]]),
-        (Sysno::personality, one_of(0, &personalities)),
-        (Sysno::prctl, one_of(0, PRCTLS)),
         // Confining itself further, but not out of the log's sight: no LOG_SAME_EXEC_OFF, no LOG_SUBDOMAINS_OFF.
         (Sysno::landlock_restrict_self, vec![vec![Test::Masked { index: 1, mask: 1 | 1 << 2, value: 0 }]]),
         // Filtering itself further, but not supervising: a listener could answer for a process of another filter.
@@ -97,12 +99,8 @@ fn sockets() -> Vec<(Sysno, Ways)> {
     vec![(Sysno::socket, ways), (Sysno::socketpair, vec![vec![family(UNIX)]])]
 }
 
-fn one_of(index: u8, values: &[u64]) -> Ways {
-    values.iter().map(|value| vec![Test::Is { index, value: *value }]).collect()
-}
-
 /// Options of prctl(2) that concern the process alone.
-const PRCTLS: &[u64] = &[
+const PRCTLS: &[u32] = &[
     1,
     2, // PDEATHSIG: set, get
     3,
@@ -136,7 +134,7 @@ const PRCTLS: &[u64] = &[
 ];
 
 /// Requests of ioctl(2): terminals without TIOCSTI, TIOCLINUX, TIOCSETD and TIOCCONS; what files and sockets need.
-const IOCTLS: &[u64] = &[
+const IOCTLS: &[u32] = &[
     0x5401,
     0x5402,
     0x5403,

@@ -10,6 +10,8 @@ use seccompiler::{BpfProgram, SeccompAction, sock_filter};
 /// Offsets in `struct seccomp_data` (linux/seccomp.h).
 const NUMBER_OFFSET: u32 = 0;
 const ARCHITECTURE_OFFSET: u32 = 4;
+/// Each argument has 8 bytes, the low half first on x86-64.
+const ARGUMENTS_OFFSET: u32 = 16;
 /// `AUDIT_ARCH_X86_64` (linux/audit.h).
 const X86_64: u32 = 0xc000_003e;
 /// `__X32_SYSCALL_BIT`: calls of the x32 ABI come with the same architecture as 64-bit ones.
@@ -27,6 +29,21 @@ pub(super) fn head(calls: &[u32], action: SeccompAction) -> BpfProgram {
         answer(kill),
     ];
     program.extend(tree(&ranges(calls), u32::from(action)));
+    program
+}
+
+/// Answers one call by the low 32 bits of one argument: `allowed` values with `action`, all others with `otherwise`.
+pub(super) fn by_argument(
+    call: u32,
+    index: u8,
+    allowed: &[u32],
+    (action, otherwise): (SeccompAction, SeccompAction),
+) -> BpfProgram {
+    let mut body = vec![load(ARGUMENTS_OFFSET + u32::from(index) * 8)];
+    body.extend(tree(&ranges(allowed), u32::from(action)));
+    body.push(answer(u32::from(otherwise)));
+    let mut program = vec![jump(libc::BPF_JEQ, call, 1, 0), far(body.len())];
+    program.extend(body);
     program
 }
 

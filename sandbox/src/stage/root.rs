@@ -235,6 +235,9 @@ fn make_parents(path: &Path) -> Step {
 }
 
 fn make_directories(path: &Path) -> Step {
+    if path.is_dir() {
+        return Ok(());
+    }
     fs::create_dir_all(path).attempt_on("make the directory", path)
 }
 

@@ -18,7 +18,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Things in the order in which they are placed, each tree with its descriptor.
 pub(super) type View = Vec<(Placed, Option<OwnedFd>)>;
@@ -94,14 +94,22 @@ fn open_bind(path: &Path, executable: bool, optional: bool, plan: &Plan) -> Step
         Err(error) => return Err(error).attempt_on("open", path).map_err(|e| e.remedy(BIND_REMEDY)),
     };
     if kind(place.as_fd()).attempt_on("look at", path)? != FileType::Symlink {
-        let descriptor = reopen(&place).attempt_on("open", path).map_err(|e| e.remedy(BIND_REMEDY))?;
+        // Root can open everything, so that a place is as good as a descriptor.
+        let opened = if plan.caller.uid == 0 { Ok(place) } else { reopen(&place) };
+        let descriptor = opened.attempt_on("open", path).map_err(|e| e.remedy(BIND_REMEDY))?;
         return Ok(vec![Source::Found { path: path.to_owned(), descriptor, executable }]);
     }
     let target = readlinkat(&place, "", Vec::new()).attempt_on("read the link", path)?;
-    let link = Source::Link { path: path.to_owned(), target: PathBuf::from(OsString::from_vec(target.into_bytes())) };
+    let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
+    let is_shown = |end: &Path| plan.view.iter().filter_map(Mount::source).any(|source| end.starts_with(source));
+    let next = path.parent().unwrap_or(path).join(&target);
+    let link = Source::Link { path: path.to_owned(), target };
+    // Most links (`/bin`) lead straight into what is shown.
+    if !next.components().any(|part| part == Component::ParentDir) && is_shown(&next) {
+        return Ok(vec![link]);
+    }
     let Ok(end) = fs::canonicalize(path) else { return Ok(vec![link]) };
-    let shown = plan.view.iter().filter_map(Mount::source).any(|source| end.starts_with(source));
-    if shown {
+    if is_shown(&end) {
         return Ok(vec![link]);
     }
     let mut sources = open_bind(&end, executable, optional, plan)?;
