@@ -17,9 +17,17 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::Path;
 
+/// Takes away what no plan can give back, while PID 1 is still a spare: the ambient and bounding sets, and with locked
+/// securebits every way to a capability that it does not hold already. What it holds it needs for the view.
+pub(super) fn confine_early() -> Step {
+    empty(CapSet::Ambient)?;
+    empty(CapSet::Bounding)?;
+    lock_securebits()
+}
+
 /// Confines PID 1. Each line's place has a reason:
-/// the host name, the read-only root and the rule set need privilege; bounding set and securebits need CAP_SETPCAP; the
-/// change of uid ends privilege and must be the last thing that needs it; no_new_privs lets an unprivileged process load
+/// the host name, the read-only root and the rule set need privilege; the bounding set and the securebits are gone since
+/// [`confine_early`]; the change of uid ends privilege and must be the last thing that needs it; no_new_privs lets an unprivileged process load
 /// Landlock and seccomp, and Landlock comes before seccomp because the filter is the one thing that cannot be taken back
 /// or looked behind.
 pub(super) fn confine(plan: &Plan, filters: &Filters) -> Step {
@@ -28,9 +36,6 @@ pub(super) fn confine(plan: &Plan, filters: &Filters) -> Step {
     limit(plan.rlimits)?;
     let rules = landlock::rules(&plan.rules)?;
     close_all_on_exec()?;
-    empty(CapSet::Ambient)?;
-    empty(CapSet::Bounding)?;
-    lock_securebits()?;
     set_thread_groups(&[]).attempt("drop the supplementary groups")?;
     change_identity(plan)?;
     empty(CapSet::Permitted)?;

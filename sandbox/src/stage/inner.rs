@@ -105,7 +105,7 @@ type State<'a> = (&'a Filters, &'a mut HashMap<i32, ProcessNumber>);
 
 fn carry_out(socket: &OwnedFd, order: Order, fds: Vec<OwnedFd>, (filters, running): State<'_>) -> Step {
     match order {
-        Order::Enter => root::make_empty()?,
+        Order::Enter => root::make_empty().and_then(|()| confine::confine_early())?,
         Order::Place(things) => return root::place(things, fds),
         Order::Confine(plan) => confine::confine(&plan, filters)?,
         Order::Spawn { process, what, uid, gid } => {

@@ -25,7 +25,11 @@ impl Outer<'_> {
         self.log = Some(Log::new(fds.remove(0), plan.output_limit));
         self.agent = plan.agent;
         self.place(sources::view(plan)?)?;
-        self.ask(&inner::Order::Confine(Box::new(plan.clone())), Vec::new())?;
+        // PID 1 has the view already and gets the process next.
+        let mut rest = plan.clone();
+        rest.view.clear();
+        rest.process.env.clear();
+        self.ask(&inner::Order::Confine(Box::new(rest)), Vec::new())?;
         // Not waited for: PID 1 carries out one order after the other, and one that failed ends it.
         self.spawn(0, plan.process.clone(), fds)
     }
