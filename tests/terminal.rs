@@ -135,7 +135,8 @@ fn ctrl_c_is_the_agents_and_the_callers_modes_come_back() {
         return;
     }
     let daemon = Daemon::shared();
-    let script = "trap 'echo interrupted; exit 5' INT; echo ready; read answer; echo \"heard $answer\"; sleep 100";
+    // Not one long sleep: a signal that comes just before the shell forks it would be heard when it ends.
+    let script = "trap 'echo interrupted; exit 5' INT; echo ready; read answer; echo \"heard $answer\"; while :; do sleep 0.05; done";
     let mut terminal = run(&daemon, &daemon.unique("keys"), script);
     terminal.expect("ready");
     assert!(terminal.raw(), "every key is a byte for the agent");

@@ -143,6 +143,16 @@ fn a_confined_process_has_no_power_and_its_own_identity() {
 }
 
 #[test]
+fn socket_buffers_have_a_bound_of_their_own_on_version_1() {
+    let mut stage = Stage::start("sockets");
+    drop(stage.run(shell("true")).unwrap());
+    let files = stage.cgroup.version1().into_iter().map(|group| group.join("memory.kmem.tcp.limit_in_bytes"));
+    for file in files.filter(|file| file.exists()) {
+        assert_eq!(std::fs::read_to_string(file).unwrap().trim(), "67108864", "of a limit of 512 MiB");
+    }
+}
+
+#[test]
 fn an_exit_status_and_a_signal_come_back() {
     assert_eq!(Stage::start("status-7").run(shell("exit 7")).unwrap().1, 7 << 8);
     assert_eq!(Stage::start("status-segv").run(shell("kill -SEGV $$")).unwrap().1, libc_sigsegv());

@@ -9,6 +9,7 @@ use protocol::control::{
 };
 use protocol::error::ControlError;
 use protocol::signal::Signal;
+use serde::Serialize;
 use std::os::fd::OwnedFd;
 
 impl Control {
@@ -27,11 +28,7 @@ impl Control {
         if !out.more() {
             return out.last(&reply).await;
         }
-        let ended = match out.next(&reply).await {
-            Ok(()) => out.unless_closed(handle.ended()).await.map_err(Ended::from),
-            Err(error) => Err(error),
-        };
-        match ended {
+        match told_and_then(out, &reply, handle.ended()).await {
             Ok(exit) => {
                 reply.exit = Some(exit);
                 out.last(&reply).await
@@ -57,11 +54,7 @@ impl Control {
         if !out.more() {
             return out.last(&reply).await;
         }
-        let ended = match out.next(&reply).await {
-            Ok(()) => out.unless_closed(ended).await.map_err(Ended::from),
-            Err(error) => Err(error),
-        };
-        match ended {
+        match told_and_then(out, &reply, ended).await {
             Ok(exit) => {
                 let lost = |_| ControlError::Internal { message: "the agent's task ended".to_owned() };
                 reply.exit = Some(exit.map_err(lost)?);
@@ -90,11 +83,7 @@ impl Control {
         if !out.more() {
             return out.last(&reply).await;
         }
-        let ended = match out.next(&reply).await {
-            Ok(()) => out.unless_closed(handle.ended()).await.map_err(Ended::from),
-            Err(error) => Err(error),
-        };
-        match ended {
+        match told_and_then(out, &reply, handle.ended()).await {
             Ok(exit) => {
                 reply.exit = Some(exit);
                 out.last(&reply).await
@@ -141,4 +130,14 @@ impl Control {
         let handle = self.0.registry.find(&remove.name, &caller)?;
         handle.ask(|answer| Request::Remove { force: remove.force, caller, answer }).await
     }
+}
+
+/// Gives the first reply and waits for what the last one needs, unless the caller leaves before.
+async fn told_and_then<T>(
+    out: &mut Outgoing<'_>,
+    first: &(impl Serialize + Sync),
+    last: impl Future<Output = T> + Send,
+) -> Result<T, Ended> {
+    out.next(first).await?;
+    out.unless_closed(last).await.map_err(Ended::from)
 }
