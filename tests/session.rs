@@ -13,10 +13,18 @@ fn run(daemon: &Daemon, argv: &[&str]) -> Output {
     daemon.run_inside(&Launch::new("base"), argv)
 }
 
-/// `agentctl run` in the foreground with three pipes, in a process group of its own, as a shell would start it.
+/// `agentctl run` in the foreground with three pipes, as an interactive shell would start it.
 fn foreground(daemon: &Daemon, name: &str, argv: &[&str]) -> Child {
+    job(daemon, name, "--default-signal", argv)
+}
+
+/// The same in a process group of its own and with a word on signals for env(1): whoever runs the tests may ignore some
+/// (nohup, a shell's `&`, many CI runners), and ignored ones are inherited.
+fn job(daemon: &Daemon, name: &str, signals: &str, argv: &[&str]) -> Child {
     let words = Launch::new("base").name(name).words(argv);
-    let mut command = daemon.command(&words);
+    let plain = daemon.command(&words);
+    let mut command = Command::new("env");
+    command.arg(signals).arg(plain.get_program()).args(plain.get_args());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     command.spawn().expect("agentctl can be started")
 }
@@ -167,13 +175,6 @@ fn a_reader_that_leaves_ends_the_command() {
     wait_until("the end of yes", SOON, || own_processes(uid).is_empty());
 }
 
-/// Whether this test was started with the signal ignored, which its children inherit.
-fn is_ignored(signal: Signal) -> bool {
-    let own = i32::try_from(std::process::id()).expect("a process number");
-    let ignored = tests::judge::status_line(own, "SigIgn").expect("the signals that are ignored");
-    u64::from_str_radix(ignored.trim(), 16).expect("a mask") >> (signal.as_raw() - 1) & 1 == 1
-}
-
 #[test]
 fn signals_to_agentctl_reach_the_main_process() {
     if !tests::is_root() {
@@ -181,11 +182,6 @@ fn signals_to_agentctl_reach_the_main_process() {
     }
     let daemon = Daemon::shared();
     for (number, name) in [(Signal::INT, "INT"), (Signal::TERM, "TERM"), (Signal::USR1, "USR1"), (Signal::HUP, "HUP")] {
-        if is_ignored(number) {
-            // Under nohup(1), or behind a shell's `&`: agentctl leaves it ignored, as the command itself would.
-            println!("SIG{name} is ignored here, and so is not tried");
-            continue;
-        }
         let script = format!("trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.05; done");
         let mut child = foreground(&daemon, &daemon.unique("signal"), &["sh", "-c", &script]);
         assert_eq!(line(&mut child), "ready\n");
@@ -202,6 +198,21 @@ fn signals_to_agentctl_reach_the_main_process() {
     signal(&child, Signal::TERM);
     let output = ended(child);
     assert!(matches!(output.status.code(), Some(130 | 143)), "{:?}", output.status);
+}
+
+#[test]
+fn a_signal_that_was_ignored_stays_ignored_as_for_the_command_itself() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let script = "trap 'echo got HUP; exit 9' HUP; echo ready; read line; echo \"read $line\"";
+    let mut child = job(&daemon, &daemon.unique("nohup"), "--ignore-signal=HUP", &["sh", "-c", script]);
+    assert_eq!(line(&mut child), "ready\n");
+    signal(&child, Signal::HUP);
+    child.stdin.as_mut().expect("a pipe").write_all(b"on\n").expect("written");
+    let output = ended(child);
+    assert_eq!((stdout(&output).as_str(), output.status.code()), ("read on\n", Some(0)), "{}", stderr(&output));
 }
 
 #[test]
