@@ -24,6 +24,7 @@ use clap::{CommandFactory as _, Parser as _};
 use protocol::doctor::{Check, Status};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandbox::cgroup::{CgroupError, Hierarchies};
+use sandbox::plan::Template;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -229,14 +230,14 @@ fn assemble(
     let stage = stage_path(config.stage_path.as_deref())?;
     let weak = alive.downgrade();
     let policies = Policies::new(config.policy_dirs.clone(), config.default_policy.clone());
-    let preset = match policies.default_profile() {
-        Ok(policy) => Some(plan::usual_limits(&policy)),
+    let (preset, template) = match policies.default_profile() {
+        Ok(policy) => (Some(plan::usual_limits(&policy)), plan::template(&policy)),
         Err(error) => {
             journal::warning(format_args!("the default policy {} cannot be used: {error}", config.default_policy));
-            None
+            (None, Template::default())
         }
     };
-    let recipe = Recipe { program: stage, hierarchies: grounds.hierarchies.clone(), preset };
+    let recipe = Recipe { program: stage, hierarchies: grounds.hierarchies.clone(), preset, template };
     Ok(Daemon {
         own: Own { state: grounds.state.path.clone(), run: grounds.run.path.clone() },
         store,

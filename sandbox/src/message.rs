@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   daemon                          stage (outer half)
-//!     Prepare{cgroup} ────────────►  clones PID 1 into its cgroups and namespaces; it waits
+//!     Prepare{cgroup, template} ──►  clones PID 1 into its cgroups and namespaces, places the template; it waits
 //!                    ◄──── Prepared + [pidfd of PID 1]
 //!     Launch{plan} + [log, client streams…] ─►
 //!                    ◄──── Started{process 0} + [pidfd of the main process]   or   Failed
@@ -16,7 +16,7 @@
 //! End of file from the daemon means that it is gone: the stage kills PID 1 (and with it everything inside) and exits.
 
 use crate::cgroup::Cgroup;
-use crate::plan::{Plan, Process, Window};
+use crate::plan::{Plan, Process, Template, Window};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -41,6 +41,8 @@ pub enum Order {
     Prepare {
         /// Where the agent will be held.
         cgroup: Cgroup,
+        /// What the plan will probably have.
+        template: Template,
     },
     /// Confine, and start the main process. Descriptors: the log file, then the client's streams if attached.
     Launch {

@@ -4,7 +4,7 @@
 //! needed, so that a forgotten one is a type error and not an open door.
 
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Everything the stage needs to know to confine one agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,16 @@ pub struct Plan {
     pub process: Process,
     /// Bytes of output after which the stage reports [`crate::message::Report::OutputSpent`].
     pub output_limit: Option<u64>,
+}
+
+/// What most plans have in common, so that a spare stage can have it before its plan is known. Only saves time: a launch
+/// compares it with its plan and with the host as the caller sees it then, and makes everything anew when they differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    /// What is visible, without workspaces and without anything that differs between agents.
+    pub view: Vec<Mount>,
+    /// What may be done with it.
+    pub rules: Vec<Rule>,
 }
 
 /// A host uid and gid; never 0.
@@ -113,6 +123,26 @@ pub enum Mount {
         /// What it says.
         target: PathBuf,
     },
+}
+
+impl Mount {
+    /// Where it stands inside.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Bind { path, .. } | Self::Workspace { path, .. } | Self::Tmpfs { path, .. } => path,
+            Self::File { path, .. } | Self::Decoy { path, .. } | Self::Symlink { path, .. } => path,
+        }
+    }
+
+    /// The host path that is shown, if it is one.
+    #[must_use]
+    pub fn source(&self) -> Option<&Path> {
+        match self {
+            Self::Bind { path, .. } | Self::Workspace { path, .. } => Some(path),
+            Self::Tmpfs { .. } | Self::File { .. } | Self::Decoy { .. } | Self::Symlink { .. } => None,
+        }
+    }
 }
 
 /// A Landlock rule: what may be done beneath a path inside.

@@ -22,6 +22,8 @@ mod sources;
 mod spawn;
 mod step;
 mod streams;
+mod template;
+mod trees;
 
 use std::io;
 use std::os::fd::AsFd as _;

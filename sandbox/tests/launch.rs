@@ -1,129 +1,13 @@
 //! A stage by itself: a plan goes in, a confined process comes out, and nothing is left. Needs root.
 
+mod stage;
+
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandbox::cgroup::{Cgroup, CgroupLimits, Hierarchies};
-use sandbox::message::{Failure, Order, Received, Receiver, Report, send};
-use sandbox::plan::{Caller, Identity, Mount, Plan, Process, Rlimits, Rule, Window};
+use sandbox::message::{Failure, Order, Report};
+use sandbox::plan::{Mount, Rule, Window};
+use stage::{Stage, plan, shell, tempdir};
 use std::fs::File;
-use std::os::fd::{AsFd as _, OwnedFd};
-use std::process::{Child, Command, Stdio};
-
-/// A stage and its cgroup, both removed at the end.
-struct Stage {
-    child: Child,
-    socket: OwnedFd,
-    receiver: Receiver,
-    cgroup: Cgroup,
-    hierarchies: Hierarchies,
-}
-
-impl Stage {
-    fn start(slot: &str) -> Self {
-        // Each test its own, so that none removes a directory in which another is about to make a group.
-        let hierarchies = Hierarchies::open(&format!("agentos-test-{slot}")).expect("hierarchies");
-        let cgroup = hierarchies.create(slot).expect("cgroup");
-        let (ours, theirs) =
-            socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).expect("socket pair");
-        let child = Command::new(env!("CARGO_BIN_EXE_agentos-stage"))
-            .stdin(Stdio::from(theirs))
-            .env_clear()
-            .current_dir("/")
-            .spawn()
-            .expect("stage");
-        let mut stage = Self { child, socket: ours, receiver: Receiver::default(), cgroup, hierarchies };
-        stage.order(&Order::Prepare { cgroup: stage.cgroup.clone() }, &[]);
-        let (report, fds) = stage.report();
-        assert!(matches!(report, Report::Prepared), "{report:?}");
-        assert_eq!(fds.len(), 1, "the pidfd of PID 1");
-        stage
-    }
-
-    fn order(&self, order: &Order, fds: &[&OwnedFd]) {
-        let fds: Vec<_> = fds.iter().map(|fd| fd.as_fd()).collect();
-        send(self.socket.as_fd(), order, &fds).expect("order");
-    }
-
-    fn report(&mut self) -> (Report, Vec<OwnedFd>) {
-        match self.receiver.receive(&self.socket).expect("report") {
-            Received::Message(report, fds) => (report, fds),
-            other => panic!("the stage ended early: {other:?}"),
-        }
-    }
-
-    /// Launches and returns what the main process wrote, and how it ended.
-    fn run(&mut self, plan: Plan) -> Result<(String, i32), Failure> {
-        self.cgroup.limit(&CgroupLimits { memory: 512 << 20, pids: 64, cpu_milli: Some(1000) }).expect("limits");
-        let path = std::env::temp_dir().join(format!("stage-{}-{:p}.log", std::process::id(), &raw const *self));
-        let log = OwnedFd::from(File::create(&path).expect("log"));
-        self.order(&Order::Launch { plan: Box::new(plan) }, &[&log]);
-        let result = loop {
-            match self.report().0 {
-                Report::Started { process: 0 } => {}
-                Report::Failed { process: 0, failure } => break Err(failure),
-                Report::Ended { status, .. } => break Ok(status),
-                other => panic!("{other:?}"),
-            }
-        };
-        let bytes = std::fs::read(&path).expect("log");
-        std::fs::remove_file(&path).expect("log");
-        result.map(|status| (text(&bytes), status))
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        self.cgroup.kill().expect("kill");
-        self.child.wait().expect("stage");
-        self.cgroup.remove().expect("remove");
-        self.hierarchies.close().expect("close");
-    }
-}
-
-fn text(mut bytes: &[u8]) -> String {
-    let mut out = Vec::new();
-    while let Some((record, length)) = sandbox::log::parse(bytes) {
-        out.extend_from_slice(record.data);
-        bytes = &bytes[length..];
-    }
-    String::from_utf8(out).expect("text")
-}
-
-fn plan(argv: &[&str]) -> Plan {
-    let link = |path: &str| Mount::Bind { path: path.into(), executable: true, optional: true };
-    let view = vec![
-        link("/usr"),
-        link("/bin"),
-        link("/lib"),
-        link("/lib64"),
-        Mount::Decoy { path: "/etc/shadow".into(), directory: false },
-        Mount::Tmpfs { path: "/tmp".into(), size: 16 << 20, executable: false, mode: 0o1777 },
-    ];
-    Plan {
-        hostname: "tested".into(),
-        agent: Identity { uid: 1_999_000_001, gid: 1_999_000_001 },
-        init: Identity { uid: 1_999_000_000, gid: 1_999_000_000 },
-        caller: Caller { uid: 0, gid: 0, groups: Vec::new() },
-        view,
-        rules: vec![
-            Rule { path: "/usr".into(), read: true, write: false, execute: true },
-            Rule { path: "/tmp".into(), read: true, write: true, execute: false },
-        ],
-        rlimits: Rlimits { files: 256, file_size: None },
-        process: Process {
-            argv: argv.iter().map(|arg| (*arg).to_owned()).collect(),
-            env: vec!["PATH=/usr/bin:/bin".into()],
-            cwd: "/".into(),
-            terminal: None,
-            attached: false,
-            keep_stdin: false,
-        },
-        output_limit: Some(1 << 20),
-    }
-}
-
-fn shell(script: &str) -> Plan {
-    plan(&["sh", "-c", script])
-}
+use std::os::fd::OwnedFd;
 
 #[test]
 fn a_confined_process_has_no_power_and_its_own_identity() {
@@ -292,10 +176,4 @@ fn nothing_survives_the_daemon() {
     stage.socket = unconnected;
     stage.child.wait().unwrap();
     assert!(!stage.cgroup.populated().unwrap());
-}
-
-fn tempdir(name: &str) -> std::path::PathBuf {
-    let path = std::env::temp_dir().join(format!("agentos-sandbox-{}-{name}", std::process::id()));
-    std::fs::create_dir(&path).unwrap();
-    path
 }

@@ -12,7 +12,7 @@ use protocol::control::{Run, Stdio};
 use protocol::error::ControlError;
 use protocol::ids::AgentName;
 use sandbox::cgroup::CgroupLimits;
-use sandbox::plan::{Identity, Plan, Process, Rlimits, Window};
+use sandbox::plan::{Identity, Mount, Plan, Process, Rlimits, Rule, Template, Window};
 use std::path::PathBuf;
 
 pub(crate) use environment::extend as extend_environment;
@@ -95,6 +95,20 @@ fn refuse_unenforced(bound: &Bound) -> Result<(), ControlError> {
         bound.not_enforced.join("; ")
     );
     Err(ControlError::BadPolicy { message })
+}
+
+/// What a policy shows to every agent, whoever it is and wherever it works; nothing when that cannot be said.
+pub(crate) fn template(policy: &Effective) -> Template {
+    let nobody = Variables { workspace: None, home: HOME.into(), name: String::new() };
+    let Ok(seen) = policy.bind(&nobody).map_err(drop).and_then(|bound| view::of(&bound, None, None).map_err(drop))
+    else {
+        return Template::default();
+    };
+    let common = |mount: &Mount| matches!(mount, Mount::Bind { .. } | Mount::Tmpfs { .. } | Mount::Decoy { .. });
+    let (view, others): (Vec<Mount>, Vec<Mount>) = seen.mounts.into_iter().partition(common);
+    let within = |mounts: &[Mount], rule: &Rule| mounts.iter().any(|mount| rule.path.starts_with(mount.path()));
+    let rules = seen.rules.into_iter().filter(|rule| within(&view, rule) && !within(&others, rule)).collect();
+    Template { view, rules }
 }
 
 /// What a group gets that holds an agent of this policy.

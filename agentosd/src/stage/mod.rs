@@ -13,7 +13,7 @@ use sandbox::cgroup::{Cgroup, CgroupError, CgroupLimits};
 use sandbox::message::{Failure, Order, Report};
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -162,7 +162,7 @@ fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageE
     let started =
         recipe.preset.map_or(Ok(()), |preset| cgroup.limit(&preset)).map_err(StageError::from).and_then(|()| {
             let program = recipe.program.clone();
-            spawn(&recipe.program, &cgroup).map_err(|source| StageError::Spawn { program, source })
+            spawn(recipe, &cgroup).map_err(|source| StageError::Spawn { program, source })
         });
     match started {
         Ok((socket, child)) => Ok((socket, child, cgroup)),
@@ -173,14 +173,14 @@ fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageE
     }
 }
 
-fn spawn(program: &Path, cgroup: &Cgroup) -> io::Result<(OwnedFd, Child)> {
+fn spawn(recipe: &Recipe, cgroup: &Cgroup) -> io::Result<(OwnedFd, Child)> {
     let (ours, theirs) = link::pair()?;
-    let mut command = Command::new(program);
+    let mut command = Command::new(&recipe.program);
     // Nothing that the standard library would have to fork for (a directory, a user): posix_spawn copies no page tables,
     // and a copy would cost the daemon a page fault for each page that it then writes.
     command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).env_clear();
     let mut child = command.spawn()?;
-    let order = Order::Prepare { cgroup: cgroup.clone() };
+    let order = Order::Prepare { cgroup: cgroup.clone(), template: recipe.template.clone() };
     if let Err(error) = link::send_blocking(ours.as_fd(), &order, &[]) {
         child.kill()?;
         child.wait()?;

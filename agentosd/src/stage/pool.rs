@@ -6,6 +6,7 @@
 use super::{Stage, StageError};
 use crate::journal;
 use sandbox::cgroup::{CgroupLimits, Hierarchies};
+use sandbox::plan::Template;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +31,8 @@ pub(crate) struct Recipe {
     /// removal of the last one, make the kernel patch its scheduler, which takes milliseconds; with limited spares
     /// there always is one.
     pub(crate) preset: Option<CgroupLimits>,
+    /// What the default policy shows to every agent, which a spare gets beforehand too.
+    pub(crate) template: Template,
 }
 
 /// Gives out prepared stages, until it is closed.
@@ -127,6 +130,11 @@ impl Keeper {
         self.preparing -= 1;
         match result {
             Ok(stage) => self.ready.push_back(stage),
+            // Other policies must not suffer from what the default one shows.
+            Err(StageError::Failed(failure)) if self.recipe.template != Template::default() => {
+                journal::warning(format_args!("sandboxes are prepared without the default policy's view: {failure}"));
+                self.recipe.template = Template::default();
+            }
             Err(error) => {
                 journal::error(format_args!("cannot prepare a sandbox: {}", journal::sentence(&error)));
                 self.discouraged = true;

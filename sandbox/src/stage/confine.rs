@@ -1,6 +1,6 @@
 //! The ritual in which PID 1 takes every power from itself. What it starts afterwards has none either.
 
-use super::landlock;
+use super::landlock::{self, Rules};
 use super::root::open_path;
 use super::step::{Attempt as _, Step};
 use crate::plan::{Plan, Rlimits};
@@ -30,11 +30,11 @@ pub(super) fn confine_early() -> Step {
 /// [`confine_early`]; the change of uid ends privilege and must be the last thing that needs it; no_new_privs lets an unprivileged process load
 /// Landlock and seccomp, and Landlock comes before seccomp because the filter is the one thing that cannot be taken back
 /// or looked behind.
-pub(super) fn confine(plan: &Plan, filters: &Filters) -> Step {
+pub(super) fn confine(plan: &Plan, prepared: Option<Rules>, filters: &Filters) -> Step {
     nix::unistd::sethostname(&plan.hostname).map_err(io::Error::from).attempt("set the host name")?;
     make_root_read_only()?;
     limit(plan.rlimits)?;
-    let rules = landlock::rules(&plan.rules)?;
+    let rules = Rules::of(prepared, &plan.rules)?;
     close_all_on_exec()?;
     set_thread_groups(&[]).attempt("drop the supplementary groups")?;
     change_identity(plan)?;

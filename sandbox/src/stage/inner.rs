@@ -1,10 +1,11 @@
 //! PID 1 inside: builds its root, confines itself, then starts processes when told to, and reaps.
 
+use super::landlock::Rules;
 use super::root::{self, Placed};
 use super::step::{Attempt as _, Step};
 use super::{confine, spawn};
 use crate::message::{Failure, ProcessNumber, Received, Receiver, send};
-use crate::plan::{Plan, Process};
+use crate::plan::{Plan, Process, Rule};
 use crate::seccomp::Filters;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -19,11 +20,15 @@ use std::path::Path;
 /// What the outer half orders.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// Make the cgroup namespace and an empty root.
+    /// Make the cgroup namespace and an empty root. Answered.
     Enter,
     /// Put these into the root. Descriptors: one mount tree for each [`Placed::Tree`], in order.
     Place(Vec<Placed>),
-    /// The view is whole: take every power away.
+    /// The template is in its place: prepare its rules. Answered.
+    Rules(Vec<Rule>),
+    /// The template is not what is needed: an empty root again.
+    Renew,
+    /// The view is whole: take every power away. Answered.
     Confine(Box<Plan>),
     /// Start a process. Descriptors: the report socket, then standard input, output and error unless it has a terminal.
     Spawn { process: ProcessNumber, what: Process, uid: u32, gid: u32 },
@@ -44,14 +49,23 @@ pub(super) enum Report {
     Exited { process: ProcessNumber, status: i32, alone: bool },
 }
 
+/// What PID 1 holds.
+struct Inner<'a> {
+    socket: OwnedFd,
+    filters: &'a Filters,
+    /// The template's rules, until they are needed or the root is made anew.
+    prepared: Option<Rules>,
+    running: HashMap<i32, ProcessNumber>,
+}
+
 /// Runs PID 1 to its end; the value is its exit status.
 pub(super) fn run(socket: OwnedFd, filters: &Filters, groups: &[&Path]) -> u8 {
-    let mut receiver = Receiver::default();
-    match join(groups).and_then(|()| serve(&socket, &mut receiver, filters)) {
+    let mut inner = Inner { socket, filters, prepared: None, running: HashMap::new() };
+    match join(groups).and_then(|()| inner.serve()) {
         Ok(()) => 0,
         Err(error) => {
             // Nobody reads it when the outer half is gone, and then nothing needs to be said.
-            drop(send(socket.as_fd(), &Report::Failed(error.into()), &[]));
+            drop(send(inner.socket.as_fd(), &Report::Failed(error.into()), &[]));
             1
         }
     }
@@ -64,34 +78,6 @@ fn join(groups: &[&Path]) -> Step {
     groups.iter().try_for_each(|group| std::fs::write(group.join("tasks"), "0").attempt_on("join the cgroup", group))
 }
 
-fn serve(socket: &OwnedFd, receiver: &mut Receiver, filters: &Filters) -> Step {
-    let children = children_signal()?;
-    let mut running = HashMap::new();
-    loop {
-        let mut waiting = [PollFd::new(socket, PollFlags::IN), PollFd::new(&children, PollFlags::IN)];
-        match poll(&mut waiting, None) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).attempt("wait for orders"),
-        }
-        let (orders, deaths) = (!waiting[0].revents().is_empty(), !waiting[1].revents().is_empty());
-        if deaths {
-            // What it says is not needed: every child that has ended is asked for by `wait`.
-            children.read_signal().map_err(io::Error::from).attempt("read a signal")?;
-            if reap(socket, &mut running)? {
-                return Ok(());
-            }
-        }
-        if orders {
-            match receiver.receive(socket).attempt("read an order")? {
-                Received::Message(order, fds) => carry_out(socket, order, fds, (filters, &mut running))?,
-                Received::Nothing => {}
-                // The outer half is gone; PID 1's exit ends everything inside.
-                Received::End => return Ok(()),
-            }
-        }
-    }
-}
-
 fn children_signal() -> Step<SignalFd> {
     let mut set = SigSet::empty();
     set.add(Signal::SIGCHLD);
@@ -101,52 +87,100 @@ fn children_signal() -> Step<SignalFd> {
         .attempt("make a signalfd")
 }
 
-type State<'a> = (&'a Filters, &'a mut HashMap<i32, ProcessNumber>);
-
-fn carry_out(socket: &OwnedFd, order: Order, fds: Vec<OwnedFd>, (filters, running): State<'_>) -> Step {
-    match order {
-        Order::Enter => root::make_empty().and_then(|()| confine::confine_early())?,
-        Order::Place(things) => return root::place(things, fds),
-        Order::Confine(plan) => confine::confine(&plan, filters)?,
-        Order::Spawn { process, what, uid, gid } => {
-            let who = spawn::Who { uid, gid };
-            return match spawn::spawn(&what, who, fds) {
-                Ok((pid, pidfd)) => {
-                    running.insert(pid, process);
-                    send(socket.as_fd(), &Report::Forked { process }, &[pidfd.as_fd()]).attempt("report a process")
-                }
-                Err(error) => {
-                    let failure = Failure::from(error);
-                    send(socket.as_fd(), &Report::NotForked { process, failure }, &[]).attempt("report a failure")
-                }
-            };
-        }
-    }
-    send(socket.as_fd(), &Report::Done, &[]).attempt("report")
-}
-
-/// Reaps all that ended; true when the main process did and left others behind, whom PID 1's exit ends. When it left
-/// nobody, PID 1 waits for its own end, which is not urgent: the kernel then unmounts everything, and whoever waits for
-/// the agent's exit would wait for the processors that this takes.
-fn reap(socket: &OwnedFd, running: &mut HashMap<i32, ProcessNumber>) -> Step<bool> {
-    let mut ended = Vec::new();
-    let alone = loop {
-        match wait(WaitOptions::NOHANG) {
-            Ok(Some((pid, status))) => {
-                let process = running.remove(&Pid::as_raw(Some(pid)));
-                ended.extend(process.map(|process| (process, status.as_raw())));
+impl Inner<'_> {
+    fn serve(&mut self) -> Step {
+        let children = children_signal()?;
+        let mut receiver = Receiver::default();
+        loop {
+            let mut waiting = [PollFd::new(&self.socket, PollFlags::IN), PollFd::new(&children, PollFlags::IN)];
+            match poll(&mut waiting, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).attempt("wait for orders"),
             }
-            Ok(None) => break false,
-            Err(rustix::io::Errno::CHILD) => break true,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).attempt("reap"),
+            let (orders, deaths) = (!waiting[0].revents().is_empty(), !waiting[1].revents().is_empty());
+            if deaths {
+                // What it says is not needed: every child that has ended is asked for by `wait`.
+                children.read_signal().map_err(io::Error::from).attempt("read a signal")?;
+                if self.reap()? {
+                    return Ok(());
+                }
+            }
+            if orders {
+                match receiver.receive(&self.socket).attempt("read an order")? {
+                    Received::Message(order, fds) => self.carry_out(order, fds)?,
+                    Received::Nothing => {}
+                    // The outer half is gone; PID 1's exit ends everything inside.
+                    Received::End => return Ok(()),
+                }
+            }
         }
-    };
-    // The main process last: nothing is said of the others after it.
-    ended.sort_by_key(|(process, _)| std::cmp::Reverse(*process));
-    for (process, status) in &ended {
-        let report = Report::Exited { process: *process, status: *status, alone };
-        send(socket.as_fd(), &report, &[]).attempt("report an exit")?;
     }
-    Ok(!alone && ended.iter().any(|(process, _)| *process == 0))
+
+    fn carry_out(&mut self, order: Order, fds: Vec<OwnedFd>) -> Step {
+        match order {
+            Order::Enter => {
+                root::leave_host()?;
+                confine::confine_early()?;
+                self.done()
+            }
+            Order::Place(things) => root::place(things, fds),
+            Order::Rules(rules) => {
+                self.prepared = Some(Rules::new(&rules)?);
+                self.done()
+            }
+            Order::Renew => {
+                self.prepared = None;
+                root::make_empty()
+            }
+            Order::Confine(plan) => {
+                confine::confine(&plan, self.prepared.take(), self.filters)?;
+                self.done()
+            }
+            Order::Spawn { process, what, uid, gid } => self.spawn(process, &what, (spawn::Who { uid, gid }, fds)),
+        }
+    }
+
+    fn spawn(&mut self, process: ProcessNumber, what: &Process, (who, fds): (spawn::Who, Vec<OwnedFd>)) -> Step {
+        match spawn::spawn(what, who, fds) {
+            Ok((pid, pidfd)) => {
+                self.running.insert(pid, process);
+                let report = Report::Forked { process };
+                send(self.socket.as_fd(), &report, &[pidfd.as_fd()]).attempt("report a process")
+            }
+            Err(error) => {
+                let report = Report::NotForked { process, failure: Failure::from(error) };
+                send(self.socket.as_fd(), &report, &[]).attempt("report a failure")
+            }
+        }
+    }
+
+    fn done(&self) -> Step {
+        send(self.socket.as_fd(), &Report::Done, &[]).attempt("report")
+    }
+
+    /// Reaps all that ended; true when the main process did and left others behind, whom PID 1's exit ends. When it left
+    /// nobody, PID 1 waits for its own end, which is not urgent: the kernel then unmounts everything, and whoever waits for
+    /// the agent's exit would wait for the processors that this takes.
+    fn reap(&mut self) -> Step<bool> {
+        let mut ended = Vec::new();
+        let alone = loop {
+            match wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) => {
+                    let process = self.running.remove(&Pid::as_raw(Some(pid)));
+                    ended.extend(process.map(|process| (process, status.as_raw())));
+                }
+                Ok(None) => break false,
+                Err(rustix::io::Errno::CHILD) => break true,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).attempt("reap"),
+            }
+        };
+        // The main process last: nothing is said of the others after it.
+        ended.sort_by_key(|(process, _)| std::cmp::Reverse(*process));
+        for (process, status) in &ended {
+            let report = Report::Exited { process: *process, status: *status, alone };
+            send(self.socket.as_fd(), &report, &[]).attempt("report an exit")?;
+        }
+        Ok(!alone && ended.iter().any(|(process, _)| *process == 0))
+    }
 }

@@ -29,29 +29,65 @@ fn always(abi: ABI) -> [(&'static str, BitFlags<AccessFs>); 4] {
     ]
 }
 
-/// Opens every rule's path; needs the rights that PID 1 is about to lose.
-pub(super) fn rules(rules: &[Rule]) -> Step<RulesetCreated> {
-    let abi = ABI::from(i32::try_from(landlock_abi()).unwrap_or(0));
-    if abi == ABI::Unsupported {
-        let missing = Err(io::Error::from_raw_os_error(libc::ENOSYS));
-        return missing.attempt("use Landlock").map_err(|e| e.remedy("add landlock to the kernel's lsm= list"));
-    }
-    let mut ruleset = Ruleset::default()
-        .set_compatibility(CompatLevel::BestEffort)
-        .handle_access(AccessFs::from_all(abi))
-        .and_then(|r| if Scope::from_all(abi).is_empty() { Ok(r) } else { r.scope(Scope::from_all(abi)) })
-        .and_then(Ruleset::create)
-        .map_err(io::Error::other)
-        .attempt("make a Landlock rule set")?;
-    for (path, access) in always(abi) {
-        ruleset = add(ruleset, Path::new(path), open_path(Path::new(path))?, access)?;
-    }
-    for rule in rules {
-        if let Some(place) = open_rule(&rule.path)? {
-            ruleset = add(ruleset, &rule.path, place, rights(rule, abi))?;
+/// A rule set to which rules can still be added.
+#[derive(Debug)]
+pub(super) struct Rules {
+    ruleset: RulesetCreated,
+    abi: ABI,
+    added: Vec<Rule>,
+}
+
+impl Rules {
+    /// With what every agent may do and `rules`. Opens their paths, which needs the rights that PID 1 is about to lose.
+    pub(super) fn new(rules: &[Rule]) -> Step<Self> {
+        let abi = ABI::from(i32::try_from(landlock_abi()).unwrap_or(0));
+        if abi == ABI::Unsupported {
+            let missing = Err(io::Error::from_raw_os_error(libc::ENOSYS));
+            return missing.attempt("use Landlock").map_err(|e| e.remedy("add landlock to the kernel's lsm= list"));
         }
+        let mut ruleset = Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(AccessFs::from_all(abi))
+            .and_then(|r| if Scope::from_all(abi).is_empty() { Ok(r) } else { r.scope(Scope::from_all(abi)) })
+            .and_then(Ruleset::create)
+            .map_err(io::Error::other)
+            .attempt("make a Landlock rule set")?;
+        for (path, access) in always(abi) {
+            ruleset = add(ruleset, Path::new(path), open_path(Path::new(path))?, access)?;
+        }
+        Self { ruleset, abi, added: Vec::new() }.with(rules)
     }
-    Ok(ruleset)
+
+    /// Adds rules; one whose path does not exist inside now may be added later.
+    fn with(mut self, rules: &[Rule]) -> Step<Self> {
+        for rule in rules {
+            if let Some(place) = open_rule(&rule.path)? {
+                self.ruleset = add(self.ruleset, &rule.path, place, rights(rule, self.abi))?;
+                self.added.push(rule.clone());
+            }
+        }
+        Ok(self)
+    }
+
+    /// The rule set of exactly `rules`: what was `prepared` of it is taken over, unless it gives more.
+    pub(super) fn of(prepared: Option<Self>, rules: &[Rule]) -> Step<RulesetCreated> {
+        let complete = match prepared.filter(|prepared| prepared.added.iter().all(|added| is_within(added, rules))) {
+            Some(prepared) => {
+                // The kernel gives what the rules for one file give together (`insert_rule()` in security/landlock).
+                let rest: Vec<_> = rules.iter().filter(|rule| !prepared.added.contains(rule)).cloned().collect();
+                prepared.with(&rest)?
+            }
+            None => Self::new(rules)?,
+        };
+        Ok(complete.ruleset)
+    }
+}
+
+/// Whether one of `rules` gives all that `added` does.
+fn is_within(added: &Rule, rules: &[Rule]) -> bool {
+    let gives =
+        |rule: &Rule| (rule.read || !added.read) && (rule.write || !added.write) && (rule.execute || !added.execute);
+    rules.iter().any(|rule| rule.path == added.path && gives(rule))
 }
 
 fn rights(rule: &Rule, abi: ABI) -> BitFlags<AccessFs> {

@@ -2,13 +2,15 @@
 
 mod launch;
 mod process;
+mod spare;
 
 use super::inner;
 use super::prepare::{Init, prepare};
 use super::step::{Attempt as _, Step, StepError};
 use super::streams::{Clients, Log};
+use super::template::Furnished;
 use crate::message::{Failure, Order, ProcessNumber, Received, Receiver, Report, send};
-use crate::plan::Identity;
+use crate::plan::{Identity, Template};
 use process::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
@@ -28,6 +30,11 @@ struct Outer<'a> {
     orders: Receiver,
     init: Init,
     reports: Receiver,
+    template: Template,
+    /// The template in its place, until the launch.
+    furnished: Option<Furnished>,
+    /// When the host's mounts are looked at again.
+    next_look: Instant,
     /// Set by the launch.
     agent: Identity,
     log: Option<Log>,
@@ -53,8 +60,8 @@ enum Main {
 /// When the socket to the daemon fails.
 pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
     let mut orders = Receiver::default();
-    let cgroup = match orders.receive(daemon)? {
-        Received::Message(Order::Prepare { cgroup }, _) => cgroup,
+    let (cgroup, template) = match orders.receive(daemon)? {
+        Received::Message(Order::Prepare { cgroup, template }, _) => (cgroup, template),
         Received::End => return Ok(()),
         other => return Err(io::Error::other(format!("the first order is {other:?}"))),
     };
@@ -68,6 +75,9 @@ pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
         orders,
         init,
         reports: Receiver::default(),
+        template,
+        furnished: None,
+        next_look: Instant::now(),
         agent,
         log: None,
         running: BTreeMap::new(),
@@ -100,24 +110,26 @@ struct Ready {
     daemon: bool,
     init_socket: bool,
     init_ended: bool,
+    mounts: bool,
 }
 
 impl Outer<'_> {
-    fn enter(&mut self) -> Step {
-        self.ask(&inner::Order::Enter, Vec::new())?;
-        self.confirm()?;
-        self.tell(&Report::Prepared, &[self.init.pidfd.as_fd()])
-    }
-
     /// The loop of the outer half's life.
     fn serve(&mut self) -> Step {
         loop {
             let ready = self.wait()?;
+            // Before a launch, which relies on it.
+            if ready.mounts {
+                self.furnished.iter_mut().for_each(Furnished::suspect);
+            }
             if ready.init_socket {
                 self.take_reports()?;
             }
             if ready.daemon && !self.take_order()? {
                 return Ok(());
+            }
+            if ready.mounts {
+                self.refresh()?;
             }
             self.pump()?;
             // PID 1's own end takes the kernel a moment (it unmounts everything), for which nobody has to wait.
@@ -136,15 +148,20 @@ impl Outer<'_> {
         let spent = self.log.as_ref().is_some_and(|log| log.spent);
         let interests: Vec<_> = self.running.values().flat_map(|running| running.interests(spent)).collect();
         fds.extend(interests.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)));
-        // A client that does not read may delay the report of an exit; nothing wakes the poll when its time is up.
+        let watched = self.watched();
+        let watch = fds.len();
+        fds.extend(watched.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)));
+        // A client that does not read may delay the report of an exit, and a spare may rest from watching; nothing wakes
+        // the poll when their time is up.
         let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-        let timeout = self.running.values().any(Running::leaving).then_some(&second);
+        let resting = self.furnished.is_some() && watched.is_none();
+        let timeout = (resting || self.running.values().any(Running::leaving)).then_some(&second);
         match poll(&mut fds, timeout) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).attempt("wait"),
         }
-        let ready = |index: usize| !fds[index].revents().is_empty();
-        Ok(Ready { daemon: ready(0), init_socket: ready(1), init_ended: ready(2) })
+        let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
+        Ok(Ready { daemon: ready(0), init_socket: ready(1), init_ended: ready(2), mounts: ready(watch) })
     }
 
     /// Carries out one order; false when the daemon is gone.

@@ -4,6 +4,7 @@
 //! sees comes in as detached mount trees that the outer half made.
 
 use super::step::{Attempt as _, Step};
+use crate::plan::Identity;
 use crate::sys::kernel::{leave_session_keyring, loopback_up};
 use crate::sys::mount::{Attributes, set_attributes};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -16,16 +17,16 @@ use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 /// Something to put into the root.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Placed {
     /// A detached mount tree, whose descriptor comes beside the order.
     Tree { path: PathBuf, directory: bool },
     /// A private tmpfs of the agent.
-    Tmpfs { path: PathBuf, size: u64, executable: bool, mode: u32, uid: u32, gid: u32 },
+    Tmpfs(Tmpfs),
     /// A small read-only file.
     File { path: PathBuf, contents: String },
     /// An empty file or directory in place of what is not granted. Where Landlock grants what lies above (`covered`),
@@ -33,10 +34,33 @@ pub(super) enum Placed {
     Decoy { path: PathBuf, kind: Decoy },
     /// A symbolic link.
     Symlink { path: PathBuf, target: PathBuf },
+    /// A tmpfs that was placed before anybody knew whose it would be, and how large.
+    Adjusted(Tmpfs),
+}
+
+impl Placed {
+    /// Where.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Tree { path, .. } | Self::File { path, .. } => path,
+            Self::Decoy { path, .. } | Self::Symlink { path, .. } => path,
+            Self::Tmpfs(tmpfs) | Self::Adjusted(tmpfs) => &tmpfs.path,
+        }
+    }
+}
+
+/// A tmpfs and whose it is; `size` is in bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Tmpfs {
+    pub(super) path: PathBuf,
+    pub(super) size: u64,
+    pub(super) executable: bool,
+    pub(super) mode: u32,
+    pub(super) owner: Identity,
 }
 
 /// What kind of decoy.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Decoy {
     pub(super) directory: bool,
     /// A Landlock rule grants what lies above.
@@ -45,11 +69,11 @@ pub(super) struct Decoy {
     pub(super) hosted: bool,
 }
 
-/// Any directory that exists in the initial mount namespace will do to mount the new root on before the pivot.
+/// Any directory will do to mount the new root on before the pivot; the host and every root of ours have this one.
 const MOUNT_POINT: &str = "/proc";
 
-/// Makes the empty root and moves into it; everything of the host is out of reach afterwards.
-pub(super) fn make_empty() -> Step {
+/// Leaves everything of the host that a root of its own does not take out of reach, then makes that root.
+pub(super) fn leave_host() -> Step {
     // Now that PID 1 is in all its groups, the namespace's root is the agent's own group.
     unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from).attempt("make a cgroup namespace")?;
     // A caller's keys are inherited through the session keyring and nothing else.
@@ -61,13 +85,18 @@ pub(super) fn make_empty() -> Step {
     bring_up_loopback()?;
     // Before anything is mounted: nothing of ours may travel back to the host.
     mount_simple(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, "")?;
+    make_empty()
+}
+
+/// Makes an empty root and moves into it; everything of the root before is out of reach afterwards.
+pub(super) fn make_empty() -> Step {
     mount_simple(Some("tmpfs"), MOUNT_POINT, Some("tmpfs"), MsFlags::MS_NOSUID, "size=4m,nr_inodes=4096,mode=0755")?;
     chdir(MOUNT_POINT).map_err(io::Error::from).attempt("enter the new root")?;
     make_proc()?;
     make_dev()?;
     // The new root goes over the old one and the old one is then detached (pivot_root(2), "pivot_root(".", ".")").
     pivot_root(".", ".").map_err(io::Error::from).attempt("pivot into the new root")?;
-    umount2(".", MntFlags::MNT_DETACH).map_err(io::Error::from).attempt("detach the host's root")?;
+    umount2(".", MntFlags::MNT_DETACH).map_err(io::Error::from).attempt("detach the old root")?;
     chdir("/").map_err(io::Error::from).attempt("enter the new root")
 }
 
@@ -144,15 +173,11 @@ pub(super) fn place(things: Vec<Placed>, trees: Vec<OwnedFd>) -> Step {
                 let tree = trees.next().ok_or_else(|| io::Error::other("a mount tree is missing")).attempt("place")?;
                 place_tree(&path, directory, &tree)?;
             }
-            Placed::Tmpfs { path, size, executable, mode, uid, gid } => {
-                make_directories(&path)?;
-                let options = format!("size={size},mode={mode:o},uid={uid},gid={gid}");
-                let noexec = if executable { MsFlags::empty() } else { MsFlags::MS_NOEXEC };
-                let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | noexec;
-                mount(Some("tmpfs"), &path, Some("tmpfs"), flags, Some(options.as_str()))
-                    .map_err(io::Error::from)
-                    .attempt_on("mount a tmpfs on", &path)?;
+            Placed::Tmpfs(tmpfs) => {
+                make_directories(&tmpfs.path)?;
+                mount_tmpfs(&tmpfs, MsFlags::empty())?;
             }
+            Placed::Adjusted(tmpfs) => adjust(&tmpfs)?,
             Placed::File { path, contents } => {
                 make_parents(&path)?;
                 let mut options = fs::OpenOptions::new();
@@ -168,6 +193,26 @@ pub(super) fn place(things: Vec<Placed>, trees: Vec<OwnedFd>) -> Step {
         }
     }
     Ok(())
+}
+
+fn mount_tmpfs(tmpfs: &Tmpfs, flags: MsFlags) -> Step {
+    let Tmpfs { path, size, executable, mode, owner: Identity { uid, gid } } = tmpfs;
+    let options = format!("size={size},mode={mode:o},uid={uid},gid={gid}");
+    let noexec = if *executable { MsFlags::empty() } else { MsFlags::MS_NOEXEC };
+    let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | noexec;
+    mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some(options.as_str()))
+        .map_err(io::Error::from)
+        .attempt_on("mount a tmpfs on", path)
+}
+
+/// Makes one that is there the one that is needed. A remount changes its size and what may be executed, but not the
+/// owner and the mode of its root (tmpfs(5)).
+fn adjust(tmpfs: &Tmpfs) -> Step {
+    mount_tmpfs(tmpfs, MsFlags::MS_REMOUNT)?;
+    let Identity { uid, gid } = tmpfs.owner;
+    chown(&tmpfs.path, Some(uid), Some(gid)).attempt_on("set the owner of", &tmpfs.path)?;
+    // After the owner, whose change takes bits away.
+    fs::set_permissions(&tmpfs.path, fs::Permissions::from_mode(tmpfs.mode)).attempt_on("set the mode of", &tmpfs.path)
 }
 
 /// Mounts a tree without following a link on the way: beneath a workspace the path is under others' control.

@@ -1,16 +1,11 @@
-//! Turning the plan's view into things to place: sources are opened with the caller's credentials, then made into
-//! detached mount trees with the daemon's.
-//!
-//! What the caller could not open, the agent cannot see. Opening and mounting go by the same descriptor, so that
-//! nothing can be swapped in between.
+//! What a view shows, as it is on the host now: sources are opened with the caller's credentials, because what the caller
+//! could not open the agent cannot see. [`super::trees`] mounts by the same descriptors, so that nothing can be swapped in
+//! between.
 
-use super::idmap;
-use super::root::{Decoy, Placed};
+use super::root::{Decoy, Placed, Tmpfs};
 use super::step::{Attempt as _, Step};
-use crate::plan::{Caller, Identity, Mount, Plan};
-use crate::sys::mount::{Attributes, set_attributes};
-use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, readlinkat};
-use rustix::mount::{OpenTreeFlags, open_tree};
+use crate::plan::{Caller, Identity, Mount, Plan, Rule, Template};
+use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, readlinkat};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::ffi::OsString;
@@ -20,39 +15,82 @@ use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Component, Path, PathBuf};
 
-/// Things in the order in which they are placed, each tree with its descriptor.
-pub(super) type View = Vec<(Placed, Option<OwnedFd>)>;
+/// What is to be shown, on whose behalf, and to whom.
+#[derive(Clone, Copy)]
+pub(super) struct Showing<'a> {
+    view: &'a [Mount],
+    rules: &'a [Rule],
+    caller: &'a Caller,
+    pub(super) agent: Identity,
+}
 
-/// A source as the caller could open it.
-enum Source {
+impl<'a> Showing<'a> {
+    /// To the agent of a plan.
+    pub(super) fn of(plan: &'a Plan) -> Self {
+        Self { view: &plan.view, rules: &plan.rules, caller: &plan.caller, agent: plan.agent }
+    }
+
+    /// To nobody yet.
+    pub(super) fn template(template: &'a Template) -> Self {
+        const ROOT: &Caller = &Caller { uid: 0, gid: 0, groups: Vec::new() };
+        Self { view: &template.view, rules: &template.rules, caller: ROOT, agent: Identity { uid: 0, gid: 0 } }
+    }
+}
+
+/// A thing of a view as the caller could open it.
+pub(super) enum Source<'a> {
     /// A file or directory.
-    Found { path: PathBuf, descriptor: OwnedFd, executable: bool },
+    Found { path: PathBuf, descriptor: OwnedFd, executable: bool, inode: Inode },
     /// A symbolic link on the host.
     Link { path: PathBuf, target: PathBuf },
     /// A workspace, with the paths beneath it that stay read-only and their parents.
-    Workspace { descriptor: OwnedFd, beneath: Vec<Beneath> },
+    Workspace { mount: &'a Mount, path: &'a Path, descriptor: OwnedFd, beneath: Vec<Beneath> },
     /// Nothing to open.
-    Made,
+    Made(Placed),
+}
+
+/// Which file it is, as long as somebody has it open or mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+    pub(super) directory: bool,
+}
+
+impl Inode {
+    fn of(stat: &Stat) -> Self {
+        let directory = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        Self { device: stat.st_dev, number: stat.st_ino, directory }
+    }
 }
 
 /// A path beneath a workspace that gets a mount of its own.
-struct Beneath {
-    path: PathBuf,
-    descriptor: OwnedFd,
-    sealed: bool,
+pub(super) struct Beneath {
+    pub(super) path: PathBuf,
+    pub(super) descriptor: OwnedFd,
+    pub(super) sealed: bool,
 }
 
-/// Opens and makes everything the plan shows.
-pub(super) fn view(plan: &Plan) -> Step<View> {
-    let sources = as_caller(&plan.caller, || open_all(plan))?;
-    let mut view = View::new();
-    let mut owners = Owners::default();
-    for (mount, opened) in plan.view.iter().zip(sources) {
-        for source in opened {
-            view.extend(make(mount, source, (plan, &mut owners))?);
+impl Source<'_> {
+    /// Where it stands inside.
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Found { path, .. } | Self::Link { path, .. } => path,
+            Self::Workspace { path, .. } => path,
+            Self::Made(placed) => placed.path(),
         }
     }
-    Ok(view)
+}
+
+/// Opens everything that is to be shown, in the order in which it is placed.
+pub(super) fn open_all<'a>(showing: Showing<'a>) -> Step<Vec<Source<'a>>> {
+    as_caller(showing.caller, || {
+        let mut sources = Vec::new();
+        for mount in showing.view {
+            sources.extend(open(mount, showing)?);
+        }
+        Ok(sources)
+    })
 }
 
 /// Runs `open` as the caller. Effective ids only: the real and saved ones stay root's, so that the way back is open and
@@ -72,36 +110,50 @@ fn as_caller<T>(caller: &Caller, open: impl FnOnce() -> Step<T>) -> Step<T> {
     result
 }
 
-fn open_all(plan: &Plan) -> Step<Vec<Vec<Source>>> {
-    plan.view.iter().map(|mount| open(mount, plan)).collect()
+fn open<'a>(mount: &'a Mount, showing: Showing<'a>) -> Step<Vec<Source<'a>>> {
+    Ok(match mount {
+        Mount::Bind { path, executable, optional } => open_bind(path, *executable, *optional, showing)?,
+        Mount::Workspace { .. } => open_workspace(mount)?.into_iter().collect(),
+        Mount::Tmpfs { path, size, executable, mode } => {
+            let (path, owner) = (path.clone(), showing.agent);
+            vec![Source::Made(Placed::Tmpfs(Tmpfs { path, size: *size, executable: *executable, mode: *mode, owner }))]
+        }
+        Mount::File { path, contents } => {
+            vec![Source::Made(Placed::File { path: path.clone(), contents: contents.clone() })]
+        }
+        Mount::Decoy { path, directory } => vec![Source::Made(decoy(path, *directory, showing))],
+        Mount::Symlink { path, target } => {
+            vec![Source::Made(Placed::Symlink { path: path.clone(), target: target.clone() })]
+        }
+    })
 }
 
-fn open(mount: &Mount, plan: &Plan) -> Step<Vec<Source>> {
-    match mount {
-        Mount::Bind { path, executable, optional } => open_bind(path, *executable, *optional, plan),
-        Mount::Workspace { path, sealed, optional, .. } => open_workspace(path, sealed, *optional),
-        Mount::Tmpfs { .. } | Mount::File { .. } | Mount::Decoy { .. } | Mount::Symlink { .. } => {
-            Ok(vec![Source::Made])
-        }
-    }
+fn decoy(path: &Path, directory: bool, showing: Showing<'_>) -> Placed {
+    let covered = showing.rules.iter().any(|rule| rule.read && path.starts_with(&rule.path));
+    // The innermost thing above decides; a tmpfs of the agent's may lie within a host directory.
+    let above = showing.view.iter().filter(|mount| path.starts_with(mount.path()) && mount.path() != path);
+    let hosted = above.max_by_key(|mount| mount.path().as_os_str().len()).is_some_and(|m| m.source().is_some());
+    Placed::Decoy { path: path.to_owned(), kind: Decoy { directory, covered, hosted } }
 }
 
 /// A link is shown as the link it is; its target comes too unless the view has it anyway.
-fn open_bind(path: &Path, executable: bool, optional: bool, plan: &Plan) -> Step<Vec<Source>> {
+fn open_bind<'a>(path: &Path, executable: bool, optional: bool, showing: Showing<'a>) -> Step<Vec<Source<'a>>> {
     let place = match openat(CWD, path, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
         Ok(place) => place,
         Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if optional => return Ok(Vec::new()),
         Err(error) => return Err(error).attempt_on("open", path).map_err(|e| e.remedy(BIND_REMEDY)),
     };
-    if kind(place.as_fd()).attempt_on("look at", path)? != FileType::Symlink {
+    let stat = fstat(&place).attempt_on("look at", path)?;
+    if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
         // Root can open everything, so that a place is as good as a descriptor.
-        let opened = if plan.caller.uid == 0 { Ok(place) } else { reopen(&place) };
+        let opened = if showing.caller.uid == 0 { Ok(place) } else { reopen(&place) };
         let descriptor = opened.attempt_on("open", path).map_err(|e| e.remedy(BIND_REMEDY))?;
-        return Ok(vec![Source::Found { path: path.to_owned(), descriptor, executable }]);
+        let (path, inode) = (path.to_owned(), Inode::of(&stat));
+        return Ok(vec![Source::Found { path, descriptor, executable, inode }]);
     }
     let target = readlinkat(&place, "", Vec::new()).attempt_on("read the link", path)?;
     let target = PathBuf::from(OsString::from_vec(target.into_bytes()));
-    let is_shown = |end: &Path| plan.view.iter().filter_map(Mount::source).any(|source| end.starts_with(source));
+    let is_shown = |end: &Path| showing.view.iter().filter_map(Mount::source).any(|source| end.starts_with(source));
     let next = path.parent().unwrap_or(path).join(&target);
     let link = Source::Link { path: path.to_owned(), target };
     // Most links (`/bin`) lead straight into what is shown.
@@ -112,7 +164,7 @@ fn open_bind(path: &Path, executable: bool, optional: bool, plan: &Plan) -> Step
     if is_shown(&end) {
         return Ok(vec![link]);
     }
-    let mut sources = open_bind(&end, executable, optional, plan)?;
+    let mut sources = open_bind(&end, executable, optional, showing)?;
     sources.push(link);
     Ok(sources)
 }
@@ -131,7 +183,7 @@ fn reopen(place: &OwnedFd) -> io::Result<OwnedFd> {
     Ok(openat(CWD, format!("/proc/self/fd/{}", place.as_raw_fd()), flags, Mode::empty())?)
 }
 
-fn kind(descriptor: BorrowedFd<'_>) -> io::Result<FileType> {
+pub(super) fn kind(descriptor: BorrowedFd<'_>) -> io::Result<FileType> {
     Ok(FileType::from_raw_mode(fstat(descriptor)?.st_mode))
 }
 
@@ -140,10 +192,11 @@ const WORKSPACE_REMEDY: &str =
 const SEALED_REMEDY: &str =
     "a path that must stay read-only in the workspace may not be a symbolic link; remove the link";
 
-fn open_workspace(path: &Path, sealed: &[PathBuf], optional: bool) -> Step<Vec<Source>> {
+fn open_workspace(mount: &Mount) -> Step<Option<Source<'_>>> {
+    let Mount::Workspace { path, sealed, optional, .. } = mount else { return Ok(None) };
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     let place = match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if optional => return Ok(Vec::new()),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) if *optional => return Ok(None),
         other => other.attempt_on("open the workspace", path).map_err(|e| e.remedy(WORKSPACE_REMEDY))?,
     };
     let descriptor = reopen(&place).attempt_on("open the workspace", path).map_err(|e| e.remedy(WORKSPACE_REMEDY))?;
@@ -168,127 +221,5 @@ fn open_workspace(path: &Path, sealed: &[PathBuf], optional: bool) -> Step<Vec<S
         }
     }
     beneath.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(vec![Source::Workspace { descriptor, beneath }])
-}
-
-fn make(mount: &Mount, source: Source, (plan, owners): (&Plan, &mut Owners)) -> Step<View> {
-    match (mount, source) {
-        (Mount::Workspace { path, read_only, executable, owner, .. }, Source::Workspace { descriptor, beneath }) => {
-            let owner = owners.of(path, *owner, &descriptor)?;
-            let settings = Work { read_only: *read_only, executable: *executable, owner, agent: plan.agent };
-            make_workspace(path, &descriptor, beneath, settings)
-        }
-        (_, Source::Found { path, descriptor, executable }) => Ok(vec![make_bind(path, &descriptor, executable)?]),
-        (_, Source::Link { path, target }) => Ok(vec![(Placed::Symlink { path, target }, None)]),
-        (mount, _) => Ok(make_own(mount, plan).into_iter().map(|placed| (placed, None)).collect()),
-    }
-}
-
-fn make_bind(path: PathBuf, descriptor: &OwnedFd, executable: bool) -> Step<(Placed, Option<OwnedFd>)> {
-    let tree = clone_tree(descriptor, OpenTreeFlags::AT_RECURSIVE).attempt_on("clone the mount of", &path)?;
-    let attributes =
-        Attributes { read_only: true, no_exec: !executable, no_dev: true, private: true, recursive: true, idmap: None };
-    set_attributes(tree.as_fd(), &attributes).attempt_on("make read-only", &path)?;
-    let directory = kind(tree.as_fd()).attempt_on("look at", &path)? == FileType::Directory;
-    Ok((Placed::Tree { path, directory }, Some(tree)))
-}
-
-/// Who the agent is on disk, by directory. A directory within a workspace has the workspace's owner and not its own: a
-/// file that somebody else left there must not make the agent somebody else.
-#[derive(Default)]
-struct Owners(Vec<(PathBuf, Identity)>);
-
-impl Owners {
-    fn of(&mut self, path: &Path, given: Option<Identity>, descriptor: &OwnedFd) -> Step<Identity> {
-        let above = self.0.iter().find(|(above, _)| path.starts_with(above)).map(|(_, owner)| *owner);
-        let owner = match given.or(above) {
-            Some(owner) => owner,
-            None => fstat(descriptor)
-                .map(|stat| Identity { uid: stat.st_uid, gid: stat.st_gid })
-                .attempt_on("look at", path)?,
-        };
-        self.0.push((path.to_owned(), owner));
-        Ok(owner)
-    }
-}
-
-/// How a workspace is shown.
-#[derive(Clone, Copy)]
-struct Work {
-    read_only: bool,
-    executable: bool,
-    owner: Identity,
-    agent: Identity,
-}
-
-fn make_workspace(path: &Path, root: &OwnedFd, beneath: Vec<Beneath>, work: Work) -> Step<View> {
-    let map = idmap::user_namespace(work.owner, work.agent)?;
-    let mut view = vec![make_mapped(path, root, &map, work)?];
-    for part in beneath {
-        let work = Work { read_only: work.read_only || part.sealed, ..work };
-        view.push(make_mapped(&part.path, &part.descriptor, &map, work)?);
-    }
-    Ok(view)
-}
-
-const IDMAP_REMEDY: &str =
-    "its file system cannot be idmapped (or is already); put the workspace on ext4, xfs, btrfs or tmpfs";
-
-/// Without the mounts beneath: each could be of another file system and another owner.
-fn make_mapped(path: &Path, root: &OwnedFd, map: &OwnedFd, work: Work) -> Step<(Placed, Option<OwnedFd>)> {
-    let tree = clone_tree(root, OpenTreeFlags::empty()).attempt_on("clone the mount of", path)?;
-    let attributes = Attributes {
-        read_only: work.read_only,
-        no_exec: !work.executable,
-        no_dev: true,
-        private: true,
-        recursive: false,
-        idmap: Some(map.as_fd()),
-    };
-    set_attributes(tree.as_fd(), &attributes).attempt_on("idmap", path).map_err(|e| e.remedy(IDMAP_REMEDY))?;
-    let directory = kind(tree.as_fd()).attempt_on("look at", path)? == FileType::Directory;
-    Ok((Placed::Tree { path: path.to_owned(), directory }, Some(tree)))
-}
-
-fn clone_tree(descriptor: &OwnedFd, recursive: OpenTreeFlags) -> rustix::io::Result<OwnedFd> {
-    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
-    open_tree(descriptor, "", flags | recursive)
-}
-
-/// What has no source on the host.
-fn make_own(mount: &Mount, plan: &Plan) -> Option<Placed> {
-    let agent = plan.agent;
-    Some(match mount.clone() {
-        Mount::Tmpfs { path, size, executable, mode } => {
-            Placed::Tmpfs { path, size, executable, mode, uid: agent.uid, gid: agent.gid }
-        }
-        Mount::File { path, contents } => Placed::File { path, contents },
-        Mount::Decoy { path, directory } => {
-            let covered = plan.rules.iter().any(|rule| rule.read && path.starts_with(&rule.path));
-            // The innermost thing above decides; a tmpfs of the agent's may lie within a host directory.
-            let above = plan.view.iter().filter(|mount| path.starts_with(mount.path()) && mount.path() != path);
-            let hosted = above.max_by_key(|mount| mount.path().as_os_str().len()).is_some_and(|m| m.source().is_some());
-            Placed::Decoy { path, kind: Decoy { directory, covered, hosted } }
-        }
-        Mount::Symlink { path, target } => Placed::Symlink { path, target },
-        Mount::Bind { .. } | Mount::Workspace { .. } => return None,
-    })
-}
-
-impl Mount {
-    /// Where it stands inside.
-    fn path(&self) -> &Path {
-        match self {
-            Self::Bind { path, .. } | Self::Workspace { path, .. } | Self::Tmpfs { path, .. } => path,
-            Self::File { path, .. } | Self::Decoy { path, .. } | Self::Symlink { path, .. } => path,
-        }
-    }
-
-    /// The host path that is shown, if it is one.
-    fn source(&self) -> Option<&Path> {
-        match self {
-            Self::Bind { path, .. } | Self::Workspace { path, .. } => Some(path),
-            Self::Tmpfs { .. } | Self::File { .. } | Self::Decoy { .. } | Self::Symlink { .. } => None,
-        }
-    }
+    Ok(Some(Source::Workspace { mount, path, descriptor, beneath }))
 }

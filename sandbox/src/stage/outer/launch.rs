@@ -2,9 +2,9 @@
 
 use super::super::inner;
 use super::super::root::Placed;
-use super::super::sources;
 use super::super::step::{Attempt as _, Step};
 use super::super::streams::{Clients, Log, Streams};
+use super::super::trees::View;
 use super::Outer;
 use super::process::Running;
 use crate::message::{MAX_FDS, ProcessNumber};
@@ -24,7 +24,7 @@ impl Outer<'_> {
         }
         self.log = Some(Log::new(fds.remove(0), plan.output_limit));
         self.agent = plan.agent;
-        self.place(sources::view(plan)?)?;
+        self.show(plan)?;
         // PID 1 has the view already and gets the process next.
         let mut rest = plan.clone();
         rest.view.clear();
@@ -36,7 +36,7 @@ impl Outer<'_> {
 
     /// Hands the view over in small batches: PID 1 places one while the next is made, and only so many descriptors fit
     /// beside a message.
-    fn place(&self, view: sources::View) -> Step {
+    pub(super) fn place(&self, view: View) -> Step {
         let (mut things, mut trees): (Vec<Placed>, Vec<OwnedFd>) = (Vec::new(), Vec::new());
         for (thing, tree) in view {
             things.push(thing);

@@ -1,0 +1,170 @@
+//! What a spare's root holds before its plan is known, and whether a launch may build on it.
+//!
+//! ```text
+//!   spare:   template ─► open as root ─► place ─► remember which file each thing was
+//!   launch:  plan ─► open as the caller ─► all of the template found again, the same files, mounts unchanged?
+//!              yes: place the rest           no: an empty root, then everything
+//! ```
+//! So a launch shows what its caller can open at that moment, template or not; only the mounting is done beforehand.
+
+use super::root::Placed;
+use super::sources::{Inode, Source};
+use super::step::{Attempt as _, Step};
+use crate::plan::Rule;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+/// A template in its place.
+#[derive(Debug)]
+pub(super) struct Furnished {
+    things: Vec<Thing>,
+    /// The paths of its rules, whose descriptors are open.
+    ruled: Vec<PathBuf>,
+    mounts: Mounts,
+}
+
+/// One thing of it.
+#[derive(Debug, PartialEq, Eq)]
+enum Thing {
+    Found { path: PathBuf, executable: bool, inode: Inode },
+    Link { path: PathBuf, target: PathBuf },
+    Tmpfs { path: PathBuf },
+    Made(Placed),
+}
+
+impl Thing {
+    /// A workspace is an agent's own and in no template.
+    fn of(source: &Source<'_>) -> Option<Self> {
+        Some(match source {
+            Source::Found { path, executable, inode, .. } => {
+                Self::Found { path: path.clone(), executable: *executable, inode: *inode }
+            }
+            Source::Link { path, target } => Self::Link { path: path.clone(), target: target.clone() },
+            // Whose it is and how large is said at the launch.
+            Source::Made(Placed::Tmpfs(tmpfs)) => Self::Tmpfs { path: tmpfs.path.clone() },
+            Source::Made(placed) => Self::Made(placed.clone()),
+            Source::Workspace { .. } => return None,
+        })
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Found { path, .. } | Self::Link { path, .. } | Self::Tmpfs { path } => path,
+            Self::Made(placed) => placed.path(),
+        }
+    }
+}
+
+/// What is left to do for a launch.
+pub(super) enum Rest<'a> {
+    /// The template is a part of the view: its tmpfs are adjusted, and these are placed too.
+    Some(Vec<Placed>, Vec<Source<'a>>),
+    /// It is not: all of these, in an empty root.
+    Everything(Vec<Source<'a>>),
+}
+
+impl Furnished {
+    /// Remembers what is about to be placed. `mounts` was opened before the sources were, so that no change is missed.
+    pub(super) fn of(sources: &[Source<'_>], rules: &[Rule], mounts: Mounts) -> Self {
+        let things = sources.iter().filter_map(Thing::of).collect();
+        Self { things, ruled: rules.iter().map(|rule| rule.path.clone()).collect(), mounts }
+    }
+
+    /// Whether the host has mounted or unmounted something beneath what the template shows, or could not say.
+    pub(super) fn is_stale(&mut self) -> bool {
+        let shown: Vec<_> = self
+            .things
+            .iter()
+            .filter_map(|thing| match thing {
+                Thing::Found { path, inode, .. } if inode.directory => Some(path.as_path()),
+                _ => None,
+            })
+            .collect();
+        self.mounts.changed(&shown).unwrap_or(true)
+    }
+
+    /// Polled with `PRI`, it is ready once after mounts of the host have changed; [`Self::suspect`] then.
+    pub(super) fn mounts(&self) -> &File {
+        &self.mounts.table
+    }
+
+    /// Has the next [`Self::is_stale`] compare the mounts.
+    pub(super) fn suspect(&mut self) {
+        self.mounts.suspect = true;
+    }
+
+    /// What the template leaves to do of a view.
+    pub(super) fn rest(mut self, sources: Vec<Source<'_>>) -> Rest<'_> {
+        let wanted: Vec<_> = sources.iter().map(Thing::of).collect();
+        let is_kept = |thing: &Option<Thing>| thing.as_ref().is_some_and(|thing| self.things.contains(thing));
+        let kept: Vec<bool> = wanted.iter().map(is_kept).collect();
+        let whole = self.things.iter().all(|thing| wanted.iter().flatten().any(|wanted| wanted == thing));
+        // Placed later, it would hide what is there or what a rule has opened.
+        let hides = |source: &Source<'_>| {
+            let mut here = self.things.iter().map(Thing::path).chain(self.ruled.iter().map(PathBuf::as_path));
+            here.any(|path| path.starts_with(source.path()))
+        };
+        let hidden = sources.iter().zip(&kept).any(|(source, kept)| !kept && hides(source));
+        if !whole || hidden || self.is_stale() {
+            return Rest::Everything(sources);
+        }
+        let (mut adjusted, mut left) = (Vec::new(), Vec::new());
+        for (source, kept) in sources.into_iter().zip(kept) {
+            match source {
+                Source::Made(Placed::Tmpfs(tmpfs)) if kept => adjusted.push(Placed::Adjusted(tmpfs)),
+                _ if kept => {}
+                source => left.push(source),
+            }
+        }
+        Rest::Some(adjusted, left)
+    }
+}
+
+/// The host's table of mounts. A recursive bind is a copy: what is mounted beneath its source later is not in it, and
+/// what is unmounted there stays busy.
+#[derive(Debug)]
+pub(super) struct Mounts {
+    table: File,
+    seen: Vec<String>,
+    /// A poll has said that the table changed, which the kernel says only once (`mounts_poll()`).
+    suspect: bool,
+}
+
+impl Mounts {
+    /// Opens it; changes count from now.
+    pub(super) fn open() -> Step<Self> {
+        let mut table = File::open("/proc/self/mountinfo").attempt("open the table of mounts")?;
+        let seen = read(&mut table)?;
+        Ok(Self { table, seen, suspect: false })
+    }
+
+    /// Whether a mount at or beneath one of `paths` has come, gone or changed since the last look.
+    fn changed(&mut self, paths: &[&Path]) -> Step<bool> {
+        let mut fds = [PollFd::from_borrowed_fd(self.table.as_fd(), PollFlags::PRI)];
+        poll(&mut fds, Some(&Timespec::default())).attempt("look for changed mounts")?;
+        if fds[0].revents().is_empty() && !self.suspect {
+            return Ok(false);
+        }
+        self.suspect = false;
+        let now = read(&mut self.table)?;
+        let seen = std::mem::replace(&mut self.seen, now);
+        let relevant = |line: &&String| is_beneath(line, paths);
+        Ok(!seen.iter().filter(relevant).eq(self.seen.iter().filter(relevant)))
+    }
+}
+
+fn read(table: &mut File) -> Step<Vec<String>> {
+    let mut text = String::new();
+    table.rewind().attempt("read the table of mounts")?;
+    table.read_to_string(&mut text).attempt("read the table of mounts")?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The fifth field is the mount point (proc_pid_mountinfo(5)); one with an escaped character is taken for one of ours.
+fn is_beneath(line: &str, paths: &[&Path]) -> bool {
+    let point = line.split(' ').nth(4).unwrap_or("\\");
+    point.contains('\\') || paths.iter().any(|path| Path::new(point).starts_with(path))
+}
