@@ -18,6 +18,9 @@ pub(super) struct Init {
     pub(super) pidfd: OwnedFd,
     /// Where it takes orders and reports.
     pub(super) socket: OwnedFd,
+    /// Its mount namespace. Held, it is taken down by the outer half's end, and not by whichever process inside is the
+    /// last: that waits for an RCU grace period (`namespace_unlock()`), and whoever waits for an agent's death with it.
+    _mounts: OwnedFd,
 }
 
 /// Namespaces of every agent. The cgroup namespace comes later, when PID 1 is in all its groups.
@@ -36,10 +39,13 @@ pub(super) fn prepare(cgroup: &Cgroup) -> Step<Init> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .attempt("make a socket pair")?;
     let forked = fork_into(NAMESPACES, std::os::fd::AsFd::as_fd(&directory)).attempt("clone into new namespaces")?;
-    let Side::Parent { pidfd, .. } = forked else {
+    let Side::Parent { pidfd, pid } = forked else {
         drop(ours);
         exit_now(inner::run(theirs, &filters, &cgroup.version1()));
     };
     drop(theirs);
-    Ok(Init { pidfd, socket: ours })
+    let namespace = std::path::PathBuf::from(format!("/proc/{pid}/ns/mnt"));
+    let mounts = rustix::fs::open(&namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .attempt_on("open the mount namespace", &namespace)?;
+    Ok(Init { pidfd, socket: ours, _mounts: mounts })
 }
