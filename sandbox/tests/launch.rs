@@ -282,6 +282,30 @@ fn output_past_the_limit_is_reported_and_no_longer_read() {
 }
 
 #[test]
+fn output_in_tiny_pieces_takes_no_more_than_twice_the_limit_on_disk() {
+    let mut stage = Stage::start("dribble");
+    let directory = tempdir("dribble");
+    let log = OwnedFd::from(File::create(directory.join("log")).unwrap());
+    // The pause lets the stage read each byte by itself.
+    let mut plan = shell("while :; do printf x; sleep 0.001; done");
+    plan.output_limit = Some(2000);
+    stage.order(&Order::Launch { plan: Box::new(plan) }, &[&log]);
+    assert!(matches!(stage.report().0, Report::Started { process: 0 }));
+    assert!(matches!(stage.report().0, Report::OutputSpent));
+    stage.cgroup.kill().unwrap();
+    let (report, _) = stage.report();
+    let bytes = std::fs::read(directory.join("log")).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let written = text(&bytes).len();
+    assert!(bytes.len() > 10 * written, "control: {written} bytes came in pieces, {} on disk", bytes.len());
+    assert!(bytes.len() <= 2 * 2000 + 64, "{} bytes on disk for a limit of 2000", bytes.len());
+    assert!(
+        matches!(report, Report::Ended { output, .. } if output == written as u64),
+        "{report:?}, {written} written"
+    );
+}
+
+#[test]
 fn nothing_survives_the_daemon() {
     let mut stage = Stage::start("orphan");
     let log = OwnedFd::from(File::create("/dev/null").unwrap());

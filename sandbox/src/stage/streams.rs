@@ -25,13 +25,15 @@ pub(super) struct Log {
     limit: Option<u64>,
     /// Bytes of output so far, headers not counted.
     pub(super) total: u64,
+    /// What of the limit is used.
+    counted: u64,
     /// The limit was passed; nothing more is read.
     pub(super) spent: bool,
 }
 
 impl Log {
     pub(super) fn new(file: OwnedFd, limit: Option<u64>) -> Self {
-        Self { file: File::from(file), limit, total: 0, spent: false }
+        Self { file: File::from(file), limit, total: 0, counted: 0, spent: false }
     }
 
     fn append(&mut self, stderr: bool, data: &[u8]) -> io::Result<()> {
@@ -42,7 +44,8 @@ impl Log {
         record.extend_from_slice(data);
         self.file.write_all(&record)?;
         self.total += u64::from(length);
-        self.spent = self.limit.is_some_and(|limit| self.total > limit);
+        self.counted += log::counted(u64::from(length));
+        self.spent = self.limit.is_some_and(|limit| self.counted > limit);
         Ok(())
     }
 }
