@@ -269,6 +269,18 @@ fn a_terminal_is_its_own() {
 }
 
 #[test]
+fn a_terminal_that_nobody_has_open_for_a_while_is_still_heard_later() {
+    for (slot, name) in [("reopened-tty", "/dev/tty"), ("reopened-pts", "/dev/pts/0")] {
+        let close = "exec 0<&- 1>&- 2>&-; sleep 0.5";
+        let mut plan =
+            shell(&format!("echo one; {close}; echo two > {name}; {close}; exec > {name}; echo three; exit 3"));
+        plan.process.terminal = Some(Window { rows: 24, cols: 80 });
+        let (out, status) = Stage::start(slot).run(plan).unwrap();
+        assert_eq!((status, out.as_str()), (3 << 8, "one\r\ntwo\r\nthree\r\n"), "{name}");
+    }
+}
+
+#[test]
 fn output_past_the_limit_is_reported_and_no_longer_read() {
     let mut stage = Stage::start("flood");
     let log = OwnedFd::from(File::create("/dev/null").unwrap());
