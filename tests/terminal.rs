@@ -130,6 +130,21 @@ fn a_terminal_is_real_and_follows_the_callers_size() {
 }
 
 #[test]
+fn a_program_that_closes_its_terminal_and_opens_it_again_is_still_seen() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let script = "echo one; exec 0<&- 1>&- 2>&-; sleep 0.5; exec 0<>/dev/tty 1>&0; echo two; read line; echo \"heard $line\"; exit 3";
+    let mut terminal = run(&daemon, &daemon.unique("reopen"), script);
+    terminal.expect("one");
+    terminal.expect("two");
+    terminal.press("yes\r");
+    terminal.expect("heard yes");
+    assert_eq!(terminal.ended(), Some(3));
+}
+
+#[test]
 fn ctrl_c_is_the_agents_and_the_callers_modes_come_back() {
     if !tests::is_root() {
         return;

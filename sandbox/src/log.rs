@@ -3,11 +3,21 @@
 //! A record is a header of 16 bytes (time in microseconds since 1970 as u64, stream as u32: 1 output, 2 error; length
 //! as u32; all little-endian) and that many bytes. The stage alone appends; a reader stops at a record that is not
 //! whole, which is one that is being written or was cut off by a crash.
+//!
+//! The agent decides how long its pieces are, so a piece shorter than a header counts as much as the header against the
+//! output limit: the file stays below twice the limit and one piece. Collecting short pieces first would not bound the
+//! file (slow ones would still get a header each), would show output later, and would lose some in a crash.
 
 /// Bytes of a record's header.
 pub const HEADER: usize = 16;
 /// Longest piece of output in one record.
 pub const MAX_PIECE: usize = 64 << 10;
+
+/// What a piece of so many bytes counts against the output limit.
+#[must_use]
+pub(crate) fn counted(length: u64) -> u64 {
+    length.max(HEADER as u64)
+}
 
 /// A record of the log.
 #[derive(Debug, PartialEq, Eq)]

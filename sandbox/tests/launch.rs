@@ -153,6 +153,18 @@ fn a_terminal_is_its_own() {
 }
 
 #[test]
+fn a_terminal_that_nobody_has_open_for_a_while_is_still_heard_later() {
+    for (slot, name) in [("reopened-tty", "/dev/tty"), ("reopened-pts", "/dev/pts/0")] {
+        let close = "exec 0<&- 1>&- 2>&-; sleep 0.5";
+        let mut plan =
+            shell(&format!("echo one; {close}; echo two > {name}; {close}; exec > {name}; echo three; exit 3"));
+        plan.process.terminal = Some(Window { rows: 24, cols: 80 });
+        let (out, status) = Stage::start(slot).run(plan).unwrap();
+        assert_eq!((status, out.as_str()), (3 << 8, "one\r\ntwo\r\nthree\r\n"), "{name}");
+    }
+}
+
+#[test]
 fn output_past_the_limit_is_reported_and_no_longer_read() {
     let mut stage = Stage::start("flood");
     let log = OwnedFd::from(File::create("/dev/null").unwrap());
@@ -163,6 +175,30 @@ fn output_past_the_limit_is_reported_and_no_longer_read() {
     assert!(matches!(stage.report().0, Report::OutputSpent));
     stage.cgroup.kill().unwrap();
     assert!(matches!(stage.report().0, Report::Ended { status: 9, output } if output < 400_000));
+}
+
+#[test]
+fn output_in_tiny_pieces_takes_no_more_than_twice_the_limit_on_disk() {
+    let mut stage = Stage::start("dribble");
+    let directory = tempdir("dribble");
+    let log = OwnedFd::from(File::create(directory.join("log")).unwrap());
+    // The pause lets the stage read each byte by itself.
+    let mut plan = shell("while :; do printf x; sleep 0.001; done");
+    plan.output_limit = Some(2000);
+    stage.order(&Order::Launch { plan: Box::new(plan) }, &[&log]);
+    assert!(matches!(stage.report().0, Report::Started { process: 0 }));
+    assert!(matches!(stage.report().0, Report::OutputSpent));
+    stage.cgroup.kill().unwrap();
+    let (report, _) = stage.report();
+    let bytes = std::fs::read(directory.join("log")).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    let written = text(&bytes).len();
+    assert!(bytes.len() > 10 * written, "control: {written} bytes came in pieces, {} on disk", bytes.len());
+    assert!(bytes.len() <= 2 * 2000 + 64, "{} bytes on disk for a limit of 2000", bytes.len());
+    assert!(
+        matches!(report, Report::Ended { output, .. } if output == written as u64),
+        "{report:?}, {written} written"
+    );
 }
 
 #[test]

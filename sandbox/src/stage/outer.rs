@@ -250,7 +250,7 @@ impl Outer<'_> {
     fn finish(&mut self) -> Step {
         // Its last reports may have come after the look at its socket.
         while let Received::Message(..) = self.peek_reports()? {}
-        self.running.values().for_each(|running| running.streams.make_room());
+        self.running.values_mut().for_each(|running| running.streams.process_ended());
         let deadline = Instant::now() + CLIENT_PATIENCE;
         loop {
             self.pump()?;

@@ -13,6 +13,7 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,13 +26,15 @@ pub(super) struct Log {
     limit: Option<u64>,
     /// Bytes of output so far, headers not counted.
     pub(super) total: u64,
+    /// What of the limit is used.
+    counted: u64,
     /// The limit was passed; nothing more is read.
     pub(super) spent: bool,
 }
 
 impl Log {
     pub(super) fn new(file: OwnedFd, limit: Option<u64>) -> Self {
-        Self { file: File::from(file), limit, total: 0, spent: false }
+        Self { file: File::from(file), limit, total: 0, counted: 0, spent: false }
     }
 
     fn append(&mut self, stderr: bool, data: &[u8]) -> io::Result<()> {
@@ -42,7 +45,8 @@ impl Log {
         record.extend_from_slice(data);
         self.file.write_all(&record)?;
         self.total += u64::from(length);
-        self.spent = self.limit.is_some_and(|limit| self.total > limit);
+        self.counted += log::counted(u64::from(length));
+        self.spent = self.limit.is_some_and(|limit| self.counted > limit);
         Ok(())
     }
 }
@@ -74,6 +78,11 @@ pub(super) struct Streams {
     input: Input,
     /// The master side, kept for the terminal's size.
     pub(super) terminal: Option<OwnedFd>,
+    /// The other side of the terminal while its process lives. A master whose other side nobody has open reads as ended
+    /// (EIO) and is ready for ever (POLLHUP), although the process may open its terminal again by name.
+    held: Option<OwnedFd>,
+    /// The process has ended; its terminal is not held open any more.
+    ended: bool,
     /// Clients that came before the terminal did.
     waiting: Option<Clients>,
     /// The client closed its end of the output.
@@ -140,6 +149,10 @@ impl Streams {
     /// Takes the master of the process's terminal.
     pub(super) fn take_terminal(&mut self, master: OwnedFd) -> Step {
         non_blocking(master.as_fd())?;
+        if !self.ended {
+            let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+            self.held = Some(ioctl_tiocgptpeer(&master, flags).attempt("hold the terminal open")?);
+        }
         let [reader, writer] = [master.try_clone(), master.try_clone()].map(|fd| fd.attempt("copy the terminal"));
         self.outputs = vec![Output::new(reader?, false)];
         self.input = Input { sink: Some(writer?), close_at_end: false, ..Input::default() };
@@ -206,9 +219,15 @@ impl Streams {
         self.outputs.iter().all(|output| output.pending.is_empty() && (!until_end || output.source.is_none()))
     }
 
+    /// The process has ended: its terminal ends when nobody else has it open.
+    pub(super) fn process_ended(&mut self) {
+        (self.held, self.ended) = (None, true);
+        self.make_room();
+    }
+
     /// Makes the clients' pipes large enough for all that an ended process can have left in its own, so that a reader
     /// that pauses neither holds up the report of the end nor loses a byte. What is not a pipe stays as it is.
-    pub(super) fn make_room(&self) {
+    fn make_room(&self) {
         // A pipe is at most 1 MiB (pipe-max-size, pipe(7)), and a piece more is in our hands; without CAP_SYS_RESOURCE the
         // kernel gives no more than the first.
         const SIZES: [usize; 2] = [2 << 20, 1 << 20];
@@ -234,7 +253,7 @@ impl Output {
             let Some(source) = &self.source else { return Ok(()) };
             let mut piece = vec![0; log::MAX_PIECE];
             match rustix::io::read(source, &mut piece[..]) {
-                // A terminal's master answers EIO when the last process has closed the other side.
+                // A terminal's master answers EIO when nobody has the other side open, we neither.
                 Ok(0) | Err(Errno::IO) => {
                     self.source = None;
                     // The client reads the end of the stream when its writer is gone.

@@ -69,7 +69,7 @@ impl Running {
     }
 
     pub(super) fn exit(&mut self, status: i32) {
-        self.streams.make_room();
+        self.streams.process_ended();
         self.exit = Some((status, Instant::now() + CLIENT_PATIENCE));
     }
 
