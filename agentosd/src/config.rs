@@ -1,6 +1,7 @@
 //! The configuration file: YAML, every key optional, an unknown one an error with its line.
 
-use serde::Deserialize;
+use policies::Size;
+use serde::{Deserialize, Deserializer};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,11 @@ pub(crate) struct Config {
     pub(crate) uid_range: UidRange,
     /// Most agents that live at one time.
     pub(crate) max_agents: usize,
+    /// Ended agents that are kept until their records are removed.
+    pub(crate) max_ended_agents: usize,
+    /// Bytes on disk that these may take together.
+    #[serde(deserialize_with = "bytes")]
+    pub(crate) max_ended_size: u64,
     /// Most connections of one uid at one time.
     pub(crate) max_connections_per_uid: usize,
     /// Stages that are kept prepared, so that a launch does not wait for one.
@@ -46,12 +52,19 @@ impl Default for Config {
             policy_dirs: vec!["/etc/agentos/policies".into()],
             uid_range: UidRange { first: 1_900_000_000, count: 65_536 },
             max_agents: 4_000,
+            max_ended_agents: 1_000,
+            max_ended_size: 4 << 30,
             max_connections_per_uid: 64,
             spares: 8,
             stage_path: None,
             denial_log: true,
         }
     }
+}
+
+/// An amount of bytes in the language of policies.
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    Size::deserialize(deserializer).map(Size::bytes)
 }
 
 /// Why there is no configuration.
@@ -135,6 +148,8 @@ mod tests {
         assert_eq!(parse("").unwrap(), Config::default());
         assert_eq!(parse("# nothing set\n").unwrap(), Config::default());
         assert_eq!(parse("spares: 5\n").unwrap(), Config { spares: 5, ..Config::default() });
+        let bounds = Config { max_ended_agents: 0, max_ended_size: 1 << 20, ..Config::default() };
+        assert_eq!(parse("max_ended_agents: 0\nmax_ended_size: 1MiB\n").unwrap(), bounds);
     }
 
     #[test]
@@ -145,7 +160,7 @@ mod tests {
         for bad in ["uid_range: {first: 0, count: 100}", "uid_range: {first: 4294967290, count: 100}", "spares: 1000"] {
             assert!(matches!(parse(bad), Err(ConfigError::Value { .. })), "{bad}");
         }
-        for bad in ["spares: -1", "spares: many", "- a", "max_agents: 0", "stage_path: x"] {
+        for bad in ["spares: -1", "spares: many", "- a", "max_agents: 0", "max_ended_size: 5", "stage_path: x"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

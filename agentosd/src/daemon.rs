@@ -8,6 +8,7 @@ use crate::events::EventLog;
 use crate::plan::{self, Identities, Own};
 use crate::policy::Policies;
 use crate::registry::Registry;
+use crate::retention::{Ended, Retention};
 use crate::stage::Pool;
 use crate::store::{Record, Store};
 use crate::uids::Uids;
@@ -34,6 +35,8 @@ pub(crate) struct Daemon {
     pub(crate) events: EventLog,
     /// Names.
     pub(crate) registry: Registry,
+    /// What is kept of ended agents.
+    pub(crate) retention: Retention,
     /// Prepared stages.
     pub(crate) pool: Pool,
     /// Users for agents.
@@ -136,6 +139,27 @@ impl Daemon {
         self.registry.add(handle)?;
         tokio::spawn(task.rest());
         Ok(())
+    }
+
+    /// Counts agents among those that have ended, and has removed what is too much then.
+    pub(crate) fn keep(&self, ended: impl IntoIterator<Item = Ended>) {
+        let surplus = self.retention.add(ended).into_iter();
+        let surplus: Vec<_> =
+            surplus.filter_map(|(ended, why)| Some((self.registry.run(&ended.name, ended.id)?, why))).collect();
+        if surplus.is_empty() {
+            return;
+        }
+        let alive = self.alive();
+        // Not awaited: the caller is a task, and may be asked itself. One after the other, since it may be thousands.
+        tokio::spawn(async move {
+            for (handle, why) in surplus {
+                if let Err(error) = handle.ask(|answer| Request::Retire { why, answer }).await {
+                    // Somebody else was faster, or the daemon ends; then the next start looks again.
+                    crate::journal::info(format_args!("{} is not removed: {error}", handle.name()));
+                }
+            }
+            drop(alive);
+        });
     }
 
     /// Ends every agent. The daemon is at its end when every [`Self::alive`] is dropped.

@@ -25,6 +25,7 @@ mod plan;
 mod policy;
 pub mod preflight;
 mod registry;
+mod retention;
 mod stage;
 mod start;
 mod store;

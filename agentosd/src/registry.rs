@@ -55,6 +55,11 @@ impl Registry {
         }
     }
 
+    /// That run, if it is still listed.
+    pub(crate) fn run(&self, name: &AgentName, id: AgentId) -> Option<Handle> {
+        self.lock().get(name).filter(|handle| handle.id() == id).cloned()
+    }
+
     /// Everyone, by name.
     pub(crate) fn all(&self) -> Vec<Handle> {
         self.lock().values().cloned().collect()

@@ -14,6 +14,7 @@ use crate::journal;
 use crate::plan::{self, Own};
 use crate::policy::Policies;
 use crate::registry::Registry;
+use crate::retention::{self, Retention};
 use crate::stage::{Pool, Recipe};
 use crate::store::Store;
 use crate::transport::{Bounds, listen, serve};
@@ -238,11 +239,13 @@ fn assemble(
         }
     };
     let recipe = Recipe { program: stage, hierarchies: grounds.hierarchies.clone(), preset, template };
+    let kept = retention::Bounds { agents: config.max_ended_agents, bytes: config.max_ended_size };
     Ok(Daemon {
         own: Own { state: grounds.state.path.clone(), run: grounds.run.path.clone() },
         store,
         events,
         registry: Registry::default(),
+        retention: Retention::new(kept),
         pool: Pool::start(recipe, config.spares, alive),
         uids,
         policies,

@@ -1,6 +1,7 @@
 //! What lasts of agents: `STATE/agents/ID/{record.json, output.log, denials.jsonl}` and the next id.
 //!
-//! A record is replaced by renaming, so that it is always whole. Records are versioned: a daemon leaves a record of a
+//! A record is replaced by renaming, so that it is always whole, and an agent's directory is renamed before its files go,
+//! so that it is never there in part. Records are versioned: a daemon leaves a record of a
 //! newer version alone and does not list it; an older one is read as long as this version knows it.
 
 use protocol::agent::{Agent, Limits};
@@ -9,7 +10,7 @@ use protocol::ids::AgentId;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +18,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 const VERSION: u32 = 1;
 /// Ids that are reserved at once, so that a launch does not write the counter.
 const RESERVED: u64 = 64;
+/// What an agent's directory is called while it is removed.
+const GOING: &str = "going";
+/// Bytes of a block as `stat(2)` counts them, whatever the file system's are.
+const BLOCK: u64 = 512;
 
 /// What is known of an agent, on disk.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,6 +91,7 @@ impl Store {
     pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
         let agents = root.join("agents");
         DirBuilder::new().recursive(true).mode(0o700).create(&agents).map_err(fail("create", &agents))?;
+        remove_going(&agents).map_err(fail("remove what is left in", &agents))?;
         let path = root.join("next-id");
         let kept = match fs::read_to_string(&path) {
             Ok(text) => {
@@ -161,10 +167,17 @@ impl Store {
         replace(&path, &bytes, false).map_err(fail("write", &path))
     }
 
+    /// What an agent takes on disk, in bytes.
+    pub(crate) fn size(&self, id: AgentId) -> Result<u64, StoreError> {
+        let directory = self.directory(id);
+        blocks(&directory).map(|blocks| blocks.saturating_mul(BLOCK)).map_err(fail("measure", &directory))
+    }
+
     /// Removes everything of an agent.
     pub(crate) fn remove(&self, id: AgentId) -> Result<(), StoreError> {
         let directory = self.directory(id);
-        match fs::remove_dir_all(&directory) {
+        let going = directory.with_extension(GOING);
+        match fs::rename(&directory, &going).and_then(|()| fs::remove_dir_all(&going)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail("remove", &directory)(error)),
             _ => Ok(()),
         }
@@ -192,6 +205,25 @@ fn read(path: &Path) -> Result<Record, StoreError> {
         return Err(fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, why)));
     }
     serde_json::from_slice(&bytes).map_err(invalid)
+}
+
+/// Removes directories whose removal was cut off.
+fn remove_going(agents: &Path) -> io::Result<()> {
+    for entry in agents.read_dir()? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == GOING) {
+            fs::remove_dir_all(path)?;
+        }
+    }
+    Ok(())
+}
+
+fn blocks(directory: &Path) -> io::Result<u64> {
+    let mut blocks = directory.metadata()?.blocks();
+    for entry in directory.read_dir()? {
+        blocks += entry?.metadata()?.blocks();
+    }
+    Ok(blocks)
 }
 
 fn directory_numbers(path: &Path) -> io::Result<Vec<u64>> {
@@ -270,5 +302,28 @@ mod tests {
         store.remove(AgentId(1)).unwrap();
         store.remove(AgentId(1)).unwrap();
         assert_eq!(store.load().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_removal_that_was_cut_off_is_finished_and_shows_no_half_an_agent() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        store.create(&record(AgentId(1))).unwrap();
+        fs::rename(root.path().join("agents/1"), root.path().join("agents/1.going")).unwrap();
+        assert!(store.load().unwrap().is_empty());
+        Store::open(root.path()).unwrap();
+        assert_eq!(root.path().join("agents").read_dir().unwrap().count(), 0);
+    }
+
+    #[test]
+    fn an_agents_size_grows_with_its_output() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let mut output = store.create(&record(AgentId(1))).unwrap();
+        let before = store.size(AgentId(1)).unwrap();
+        output.write_all(&vec![b'x'; 1 << 20]).unwrap();
+        output.sync_all().unwrap();
+        let grown = store.size(AgentId(1)).unwrap() - before;
+        assert!((1 << 20..2 << 20).contains(&grown), "{grown}");
     }
 }

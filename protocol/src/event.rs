@@ -65,5 +65,9 @@ pub enum What {
         exit: Exit,
     },
     /// Its records were removed.
-    Removed,
+    Removed {
+        /// For people: why the daemon did it by itself; empty when a caller wanted it, with `rm` or `run --rm`.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
 }

@@ -15,7 +15,8 @@ pub(crate) fn line(event: &Event) -> String {
         What::Exec { command } => format!("exec {}", command_line(command)),
         What::ExecExited { exit } => format!("exec ended: {}", how_it_ended(exit)),
         What::Exited { exit } => format!("ended: {}", how_it_ended(exit)),
-        What::Removed => "removed".to_owned(),
+        What::Removed { why } if why.is_empty() => "removed".to_owned(),
+        What::Removed { why } => format!("removed: {}", escape(why)),
     };
     let by = event.by.map_or_else(String::new, |caller| format!("  (by uid {}, pid {})", caller.uid, caller.pid));
     format!("{}  {}  {what}{by}", time::utc(event.time_us), event.agent)
@@ -28,16 +29,22 @@ mod tests {
     use protocol::ids::{AgentId, AgentName, TimeUs};
     use protocol::signal::Signal;
 
+    fn event(by: Option<Caller>, what: What) -> Event {
+        let agent = AgentName::parse("a").expect("a name");
+        Event { seq: 1, time_us: TimeUs(0), agent, id: AgentId(1), by, what }
+    }
+
     #[test]
     fn a_signal_says_what_came_of_it_and_who_sent_it() {
-        let event = Event {
-            seq: 1,
-            time_us: TimeUs(0),
-            agent: AgentName::parse("a").expect("a name"),
-            id: AgentId(1),
-            by: Some(Caller { uid: 0, pid: 9 }),
-            what: What::Signal { signal: Signal::STOP, outcome: "stopped 12 processes".into() },
-        };
+        let what = What::Signal { signal: Signal::STOP, outcome: "stopped 12 processes".into() };
+        let event = event(Some(Caller { uid: 0, pid: 9 }), what);
         assert_eq!(line(&event), "1970-01-01T00:00:00.000Z  a  SIGSTOP: stopped 12 processes  (by uid 0, pid 9)");
+    }
+
+    #[test]
+    fn a_removal_that_nobody_asked_for_says_why() {
+        let removed = |why: &str| line(&event(None, What::Removed { why: why.into() }));
+        assert_eq!(removed(""), "1970-01-01T00:00:00.000Z  a  removed");
+        assert_eq!(removed("too many"), "1970-01-01T00:00:00.000Z  a  removed: too many");
     }
 }

@@ -10,6 +10,7 @@ mod denials;
 mod ending;
 mod further;
 mod launch;
+mod removal;
 mod signals;
 mod task;
 
@@ -53,6 +54,8 @@ pub(crate) enum Request {
     Settled { answer: Answer<Details> },
     /// Remove the records.
     Remove { force: bool, caller: Caller, answer: Answer<()> },
+    /// Remove the records: too much is kept of ended agents.
+    Retire { why: String, answer: Answer<()> },
     /// The daemon ends.
     Shutdown,
 }

@@ -32,10 +32,10 @@ pub(crate) struct Task {
     pub(super) publish: Arc<watch::Sender<Agent>>,
     inbox: mpsc::Receiver<Request>,
     live: Option<Live>,
-    winding_up: Option<JoinHandle<Completeness>>,
+    pub(super) winding_up: Option<JoinHandle<Completeness>>,
     /// Who waits until that is done.
-    settling: Vec<Answer<Details>>,
-    removed: bool,
+    pub(super) settling: Vec<Answer<Details>>,
+    pub(super) removed: bool,
 }
 
 /// What there is of an agent that lives.
@@ -188,12 +188,13 @@ impl Task {
                 let removed = self.remove(force, &caller).await;
                 answer.send(removed).unwrap_or(());
             }
+            Request::Retire { why, answer } => answer.send(self.retire(why).await).unwrap_or(()),
             Request::Shutdown => {}
         }
     }
 
     /// Everything that is known.
-    async fn details(&self) -> Details {
+    pub(super) async fn details(&self) -> Details {
         let agent = self.publish.borrow().clone();
         let listed = agent.denials.unwrap_or(0);
         let denial_log = match &self.record.denial_log {
@@ -286,49 +287,10 @@ impl Task {
         self.save().await;
     }
 
-    async fn wound_up(&mut self, completeness: Completeness) {
-        self.record.denial_log = completeness;
-        if self.record.remove {
-            self.remove_records().await;
-            self.event(None, What::Removed);
-            self.removed = true;
-        } else {
-            self.save().await;
-        }
-        let details = self.details().await;
-        for answer in self.settling.drain(..) {
-            answer.send(Ok(details.clone())).unwrap_or(());
-        }
-    }
-
-    async fn save(&mut self) {
+    pub(super) async fn save(&mut self) {
         self.record.agent = self.publish.borrow().clone();
         let (store, record) = (self.daemon.store.clone(), self.record.clone());
         report_blocking("keep a record", tokio::task::spawn_blocking(move || store.save(&record)).await);
-    }
-
-    /// Removes the records from the disk.
-    pub(super) async fn remove_records(&self) {
-        let (store, id) = (self.daemon.store.clone(), self.record.agent.id);
-        report_blocking("remove a record", tokio::task::spawn_blocking(move || store.remove(id)).await);
-    }
-
-    async fn remove(&mut self, force: bool, caller: &Caller) -> Result<(), ControlError> {
-        let request = if force { lifecycle::Request::RemoveByForce } else { lifecycle::Request::Remove };
-        if let Verdict::Refused(why) = decide(self.state(), request) {
-            return Err(request.refused(&self.record.agent.name, self.state(), why));
-        }
-        if self.live.is_some() {
-            self.kill_and_wait(Cause::Killed).await?;
-        }
-        if let Some(winding_up) = self.winding_up.take() {
-            self.record.denial_log = winding_up.await.unwrap_or(Completeness::Incomplete { listed: 0, counted: None });
-        }
-        self.daemon.registry.remove(&self.record.agent.name, self.record.agent.id);
-        self.remove_records().await;
-        self.event(Some(caller), What::Removed);
-        self.removed = true;
-        Ok(())
     }
 
     async fn shut_down(&mut self) {
@@ -358,7 +320,10 @@ pub(super) fn stage_failed(error: io::Error) -> ControlError {
     ControlError::Internal { message: format!("agentos-stage takes no orders: {error}") }
 }
 
-fn report_blocking<E: std::error::Error>(attempt: &str, result: Result<Result<(), E>, tokio::task::JoinError>) {
+pub(super) fn report_blocking<E: std::error::Error>(
+    attempt: &str,
+    result: Result<Result<(), E>, tokio::task::JoinError>,
+) {
     match result {
         Ok(Ok(())) => {}
         Ok(Err(error)) => journal::error(format_args!("cannot {attempt}: {}", journal::sentence(&error))),

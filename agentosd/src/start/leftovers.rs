@@ -5,6 +5,7 @@
 use crate::agent;
 use crate::daemon::Daemon;
 use crate::journal;
+use crate::retention::Ended;
 use crate::store::Record;
 use protocol::agent::{Exit, State};
 use protocol::event::{Event, What};
@@ -39,20 +40,25 @@ fn end(group: &Cgroup) -> Result<(), CgroupError> {
     }
 }
 
-/// Lists the agents of before; those that were alive are ended now.
+/// Lists the agents of before; those that were alive are ended now. Removes what is more than is kept.
 pub(super) fn take_back(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
+    let mut kept = Vec::new();
     for record in daemon.store.load()? {
         match record {
             Ok(record) if record.remove => daemon.store.remove(record.agent.id)?,
             Ok(record) => {
+                let record = ended(daemon, record)?;
+                let ended = Ended::of(&record.agent, daemon.store.size(record.agent.id)?);
                 let name = record.agent.name.clone();
-                if let Err(error) = daemon.take_back(ended(daemon, record)?) {
-                    journal::warning(format_args!("the record of {name} is not listed: {error}"));
+                match daemon.take_back(record) {
+                    Ok(()) => kept.extend(ended),
+                    Err(error) => journal::warning(format_args!("the record of {name} is not listed: {error}")),
                 }
             }
             Err(error) => journal::warning(format_args!("a record is not listed: {}", journal::sentence(&error))),
         }
     }
+    daemon.keep(kept);
     Ok(())
 }
 
