@@ -1,8 +1,8 @@
-//! What lasts of agents: `STATE/agents/ID/{record.json, output.log, denials.jsonl}` and the next id.
+//! What lasts of agents: `STATE/agents/ID/{record.jsonl, output.log, denials.jsonl}` and the next id.
 //!
-//! A record is replaced by renaming, so that it is always whole, and an agent's directory is renamed before its files go,
-//! so that it is never there in part. Records are versioned: a daemon leaves a record of a
-//! newer version alone and does not list it; an older one is read as long as this version knows it.
+//! A record is a line, and the last whole line counts: a change is one short write, and what a crash cut off is no line.
+//! An agent's directory is renamed before its files go, so that it is never there in part. Records are versioned: a daemon
+//! leaves a record of a newer version alone and does not list it; an older one is read as long as this version knows it.
 
 use protocol::agent::{Agent, Limits};
 use protocol::denial::Completeness;
@@ -127,7 +127,7 @@ impl Store {
     fn write_next_id(&self, next: u64) -> Result<(), StoreError> {
         let path = self.root.join("next-id");
         // On disk before an id of it is given: after a power failure the ids must still be new.
-        replace(&path, format!("{next}\n").as_bytes(), true).map_err(fail("write", &path))
+        replace(&path, format!("{next}\n").as_bytes()).map_err(fail("write", &path))
     }
 
     fn directory(&self, id: AgentId) -> PathBuf {
@@ -160,11 +160,19 @@ impl Store {
         options.append(true).create_new(true).mode(0o600).open(&path).map_err(fail("create", &path))
     }
 
-    /// Replaces an agent's record.
+    fn record(&self, id: AgentId) -> PathBuf {
+        self.directory(id).join("record.jsonl")
+    }
+
+    /// Writes what an agent's record is now.
     pub(crate) fn save(&self, record: &Record) -> Result<(), StoreError> {
-        let path = self.directory(record.agent.id).join("record.json");
-        let bytes = serde_json::to_vec(record).map_err(io::Error::other).map_err(fail("write", &path))?;
-        replace(&path, &bytes, false).map_err(fail("write", &path))
+        let path = self.record(record.agent.id);
+        let json = serde_json::to_vec(record).map_err(io::Error::other).map_err(fail("write", &path))?;
+        // The first byte ends a line that an earlier crash may have cut off; empty lines mean nothing.
+        let line = [b"\n", &json[..], b"\n"].concat();
+        let mut options = OpenOptions::new();
+        let file = options.append(true).create(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(&line)).map_err(fail("write", &path))
     }
 
     /// What an agent takes on disk, in bytes.
@@ -188,7 +196,7 @@ impl Store {
         let agents = self.root.join("agents");
         let mut ids = directory_numbers(&agents).map_err(fail("list", &agents))?;
         ids.sort_unstable();
-        Ok(ids.into_iter().map(|id| read(&self.directory(AgentId(id)).join("record.json"))).collect())
+        Ok(ids.into_iter().map(|id| read(&self.record(AgentId(id)))).collect())
     }
 }
 
@@ -198,13 +206,22 @@ fn read(path: &Path) -> Result<Record, StoreError> {
         version: u32,
     }
     let bytes = fs::read(path).map_err(fail("read", path))?;
+    let line = last_line(&bytes);
     let invalid = |error| fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, error));
-    let Versioned { version } = serde_json::from_slice(&bytes).map_err(invalid)?;
+    let Versioned { version } = serde_json::from_slice(line).map_err(invalid)?;
     if version != VERSION {
         let why = format!("it has version {version}, and this agentosd knows {VERSION}");
         return Err(fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, why)));
     }
-    serde_json::from_slice(&bytes).map_err(invalid)
+    serde_json::from_slice(line).map_err(invalid)
+}
+
+/// The last line that is whole and not empty.
+fn last_line(bytes: &[u8]) -> &[u8] {
+    let mut lines = bytes.rsplit(|byte| *byte == b'\n');
+    // Behind the last end of a line there is nothing, or a line that was cut off.
+    lines.next();
+    lines.find(|line| !line.is_empty()).unwrap_or_default()
 }
 
 /// Removes directories whose removal was cut off.
@@ -234,14 +251,12 @@ fn directory_numbers(path: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Replaces a file so that a reader sees the old or the new one; with `durable`, also after a power failure.
-fn replace(path: &Path, bytes: &[u8], durable: bool) -> io::Result<()> {
+/// Replaces a file so that a reader sees the old or the new one, also after a power failure.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
-    if durable {
-        file.sync_data()?;
-    }
+    file.sync_data()?;
     fs::rename(&temporary, path)
 }
 
@@ -294,14 +309,35 @@ mod tests {
         let store = Store::open(root.path()).unwrap();
         store.create(&record(AgentId(1))).unwrap();
         store.create(&record(AgentId(2))).unwrap();
-        let newer = fs::read_to_string(root.path().join("agents/2/record.json")).unwrap();
-        fs::write(root.path().join("agents/2/record.json"), newer.replace("\"version\":1", "\"version\":2")).unwrap();
+        let newer = fs::read_to_string(root.path().join("agents/2/record.jsonl")).unwrap();
+        fs::write(root.path().join("agents/2/record.jsonl"), newer.replace("\"version\":1", "\"version\":2")).unwrap();
         let loaded = store.load().unwrap();
         assert_eq!(loaded[0].as_ref().unwrap().agent.id, AgentId(1));
-        assert!(loaded[1].is_err() && root.path().join("agents/2/record.json").exists());
+        assert!(loaded[1].is_err() && root.path().join("agents/2/record.jsonl").exists());
         store.remove(AgentId(1)).unwrap();
         store.remove(AgentId(1)).unwrap();
         assert_eq!(store.load().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn the_last_whole_record_counts_wherever_a_crash_cut_a_write_off() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let mut changed = record(AgentId(1));
+        store.create(&changed).unwrap();
+        let begun = fs::read(store.record(AgentId(1))).unwrap();
+        changed.agent.state = State::Exited;
+        store.save(&changed).unwrap();
+        let whole = fs::read(store.record(AgentId(1))).unwrap();
+        for cut in begun.len()..=whole.len() {
+            fs::write(store.record(AgentId(1)), &whole[..cut]).unwrap();
+            let expected = if cut == whole.len() { State::Exited } else { State::Running };
+            assert_eq!(store.load().unwrap()[0].as_ref().unwrap().agent.state, expected, "cut at {cut}");
+            store.save(&changed).unwrap();
+            assert_eq!(store.load().unwrap()[0].as_ref().unwrap().agent.state, State::Exited, "written after {cut}");
+        }
+        fs::write(store.record(AgentId(1)), &begun[..begun.len() - 1]).unwrap();
+        assert!(store.load().unwrap()[0].is_err(), "nothing whole");
     }
 
     #[test]

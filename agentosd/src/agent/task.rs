@@ -284,7 +284,10 @@ impl Task {
             answer.send(Ok(KillReply { outcome: outcome_of(&exit), effect: true })).unwrap_or(());
         }
         self.winding_up = Some(tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings)));
-        self.save().await;
+        // One that goes at once needs no last word; should we die before, the next daemon removes it.
+        if !self.record.remove {
+            self.save().await;
+        }
     }
 
     pub(super) async fn save(&mut self) {
