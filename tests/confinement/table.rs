@@ -10,12 +10,15 @@ pub(crate) const PATH: &str = "docs/confinement.md";
 /// What writes it.
 pub(crate) const COMMAND: &str = "UPDATE_DOCS=1 cargo test -p tests --test confinement";
 
+/// The heading of what bare root did not reach.
+const UNCONTROLLED: &str = "## Refusals without a control here";
+
 /// The whole page.
 pub(crate) fn render(exam: &Exam) -> String {
     let attacks: Vec<&Primitive> = exam.attacks().collect();
     let mut page = format!(
         "# What a hostile program reaches\n\n\
-         Written by the test of the first promise (`{COMMAND}`, as root); the test fails when a run differs.\n\
+         Written by the test of the first promise (`{COMMAND}`, as root); the test fails when an agent's columns differ.\n\
          A hostile program, [`tests/probe`](../tests/probe), tries {} ways out of four places, with the same real\n\
          targets on the host each time: a process with a secret in its memory, listeners on the loopback, unix sockets,\n\
          System V objects, canary files, set-uid programs. All four are started by a careless parent that leaves an open\n\
@@ -55,6 +58,15 @@ pub(crate) fn render(exam: &Exam) -> String {
     page
 }
 
+/// What of a page is a promise: every line, without the two columns that tell of this host as much as of the sandbox
+/// (whether a file system is mounted, how control groups are laid out), and without the list that follows from them.
+pub(crate) fn ours(page: &str) -> Vec<&str> {
+    let lines = page.lines().take_while(|line| *line != UNCONTROLLED);
+    lines
+        .map(|line| if line.starts_with("| ") { line.rsplitn(3, " | ").last().unwrap_or(line) } else { line })
+        .collect()
+}
+
 fn cell(column: &crate::columns::Column, primitive: &Primitive) -> String {
     match column.get(&primitive.id) {
         Some(outcome) if outcome.is_reached() => "**reached**".to_owned(),
@@ -74,7 +86,7 @@ fn exceptions(page: &mut String) {
 }
 
 fn without_control(page: &mut String, exam: &Exam) {
-    page.push_str("\n## Refusals without a control here\n\n");
+    write!(page, "\n{UNCONTROLLED}\n\n").expect("a string takes everything");
     page.push_str("Bare root did not reach these on this host. Each is reached by what follows its name, which is missing here.\n\n");
     for primitive in exam.attacks().filter(|primitive| !exam.controlled(primitive)) {
         writeln!(page, "- `{}`: {}", primitive.id, primitive.control).expect("a string takes everything");
