@@ -146,38 +146,96 @@ fn remedy_of(remedy: &str) -> String {
     if remedy.is_empty() { String::new() } else { format!("; {remedy}") }
 }
 
-/// Sends a message with descriptors. Blocks, or answers `WouldBlock` only before the first byte was sent.
+/// A message on its way, for a sender that must not wait.
+#[derive(Debug)]
+pub struct Sending {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// They go with the first byte and are closed then.
+    fds: Vec<OwnedFd>,
+}
+
+impl Sending {
+    /// A message of which nothing is sent yet.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the message is too long or has too many descriptors.
+    pub fn new<T: Serialize>(message: &T, fds: Vec<OwnedFd>) -> io::Result<Self> {
+        if fds.len() > MAX_FDS {
+            return Err(too_large());
+        }
+        Ok(Self { bytes: encoded(message)?, sent: 0, fds })
+    }
+
+    /// Sends what the socket takes at once, whether it blocks or not; true when all is sent.
+    ///
+    /// # Errors
+    /// As `sendmsg(2)`.
+    pub fn go_on(&mut self, socket: BorrowedFd<'_>) -> io::Result<bool> {
+        while self.sent < self.bytes.len() {
+            let fds: Vec<_> = self.fds.iter().map(OwnedFd::as_fd).collect();
+            match send_some(socket, &self.bytes[self.sent..], &fds, SendFlags::DONTWAIT) {
+                Ok(sent) => {
+                    self.sent += sent;
+                    self.fds.clear();
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Sends a message with descriptors, and waits while the socket takes no more.
 ///
 /// # Errors
 /// As `sendmsg(2)`; `InvalidInput` when the message is too long or has too many descriptors.
 pub fn send<T: Serialize>(socket: BorrowedFd<'_>, message: &T, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let body = serde_json::to_vec(message).map_err(io::Error::other)?;
-    if body.len() > MAX_MESSAGE || fds.len() > MAX_FDS {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "a stage message is too large"));
+    if fds.len() > MAX_FDS {
+        return Err(too_large());
     }
-    let length = u32::try_from(body.len()).map_err(io::Error::other)?.to_le_bytes();
-    let mut bytes = [&length[..], &body].concat();
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
-    let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "descriptors do not fit beside the message"));
-    }
-    while !bytes.is_empty() {
-        match sendmsg(socket, &[IoSlice::new(&bytes)], &mut ancillary, SendFlags::NOSIGNAL) {
-            Ok(sent) => {
-                bytes.drain(..sent);
-                ancillary.clear();
-            }
+    let (bytes, mut fds) = (encoded(message)?, fds);
+    let mut rest = &bytes[..];
+    while !rest.is_empty() {
+        match send_some(socket, rest, fds, SendFlags::empty()) {
+            Ok(sent) => (rest, fds) = (&rest[sent..], &[]),
             Err(rustix::io::Errno::INTR) => {}
-            Err(rustix::io::Errno::AGAIN) if ancillary_sent(&bytes, &body) => wait_writable(socket)?,
+            Err(rustix::io::Errno::AGAIN) => wait_writable(socket)?,
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
 }
 
-fn ancillary_sent(rest: &[u8], body: &[u8]) -> bool {
-    rest.len() < body.len() + 4
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "a stage message is too large")
+}
+
+fn encoded<T: Serialize>(message: &T) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; 4];
+    serde_json::to_writer(&mut bytes, message).map_err(io::Error::other)?;
+    let length = bytes.len() - 4;
+    if length > MAX_MESSAGE {
+        return Err(too_large());
+    }
+    bytes[..4].copy_from_slice(&u32::try_from(length).map_err(io::Error::other)?.to_le_bytes());
+    Ok(bytes)
+}
+
+fn send_some(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> rustix::io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !fds.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(fds)) {
+        return Err(rustix::io::Errno::INVAL);
+    }
+    sendmsg(socket, &[IoSlice::new(bytes)], &mut ancillary, flags | SendFlags::NOSIGNAL)
 }
 
 fn wait_writable(socket: BorrowedFd<'_>) -> io::Result<()> {
@@ -272,6 +330,30 @@ impl Receiver {
 mod tests {
     use super::*;
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+
+    #[test]
+    fn a_message_that_does_not_fit_waits_for_its_reader_and_not_its_sender() {
+        let (a, b) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
+        let what = Process {
+            argv: vec!["x".repeat(3 << 20)],
+            env: Vec::new(),
+            cwd: "/".into(),
+            terminal: None,
+            attached: false,
+            keep_stdin: false,
+        };
+        let mut sending = Sending::new(&Order::Spawn { process: 1, what }, vec![b.try_clone().unwrap()]).unwrap();
+        assert!(!sending.go_on(a.as_fd()).unwrap(), "the socket is full");
+        assert!(sending.fds.is_empty(), "sent with the first bytes");
+        let reader = std::thread::spawn(move || match Receiver::default().receive(&b).unwrap() {
+            Received::Message(Order::Spawn { what, .. }, fds) => (what.argv[0].len(), fds.len()),
+            other => panic!("{other:?}"),
+        });
+        while !sending.go_on(a.as_fd()).unwrap() {
+            wait_writable(a.as_fd()).unwrap();
+        }
+        assert_eq!(reader.join().unwrap(), (3 << 20, 1));
+    }
 
     #[test]
     fn a_message_keeps_its_own_descriptors() {

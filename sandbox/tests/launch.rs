@@ -5,7 +5,7 @@ mod stage;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandbox::message::{Failure, Order, Report};
 use sandbox::plan::{Mount, Rule, Window};
-use stage::{Stage, plan, shell, tempdir};
+use stage::{Stage, plan, shell, tempdir, text};
 use std::fs::File;
 use std::os::fd::OwnedFd;
 

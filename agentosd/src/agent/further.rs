@@ -22,6 +22,9 @@ use tokio::sync::oneshot;
 /// How long a process whose client went away has to end.
 pub(super) const HANG_UP_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Most that wait to be started. PID 1 inside starts them, and reads nothing while the agent is stopped.
+const MOST_STARTING: usize = 16;
+
 /// All of one agent.
 #[derive(Debug, Default)]
 pub(super) struct Furthers {
@@ -46,6 +49,10 @@ impl Furthers {
     /// The numbers of those that run.
     pub(super) fn running(&self) -> Vec<ExecId> {
         self.all.iter().filter(|(_, one)| one.pidfd.is_some()).map(|(number, _)| ExecId(*number)).collect()
+    }
+
+    fn starting(&self) -> usize {
+        self.all.values().filter(|one| one.starting.is_some()).count()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Instant> {
@@ -89,7 +96,7 @@ impl Furthers {
 
 impl Task {
     /// Orders a further process; the answer comes with the stage's report.
-    pub(super) async fn exec(&mut self, exec: Exec, fds: Vec<OwnedFd>, (caller, answer): (Caller, Answer<Further>)) {
+    pub(super) fn exec(&mut self, exec: Exec, fds: Vec<OwnedFd>, (caller, answer): (Caller, Answer<Further>)) {
         let live = match self.allowed(lifecycle::Request::Exec) {
             Ok(live) => live,
             Err(error) => return answer.send(Err(error)).unwrap_or(()),
@@ -100,12 +107,12 @@ impl Task {
             Ok(what) => what,
             Err(error) => return answer.send(Err(error)).unwrap_or(()),
         };
+        if live.furthers.starting() >= MOST_STARTING {
+            return answer.send(Err(too_many_start())).unwrap_or(());
+        }
         live.furthers.given += 1;
         let process = live.furthers.given;
-        let orders = live.stage.link.orders();
-        // A full environment may be more than the socket takes at once.
-        let sent = tokio::task::spawn_blocking(move || orders.send(&Order::Spawn { process, what }, &fds)).await;
-        if let Ok(Err(error)) = sent {
+        if let Err(error) = live.stage.link.order(&Order::Spawn { process, what }, fds) {
             return answer.send(Err(stage_failed(error))).unwrap_or(());
         }
         let (command, starting) = (exec.command, Some(answer));
@@ -152,7 +159,7 @@ impl Task {
             return Err(ControlError::WrongState { name, request: "attach to".to_owned(), state, why });
         }
         live.attached = true;
-        live.stage.link.orders().send(&Order::Attach { process: 0 }, &fds).map_err(stage_failed)?;
+        live.stage.link.order(&Order::Attach { process: 0 }, fds).map_err(stage_failed)?;
         Ok(live.terminal)
     }
 
@@ -169,7 +176,7 @@ impl Task {
                 exec.0
             }
         };
-        live.stage.link.orders().send(&Order::Detach { process }, &[]).map_err(stage_failed)
+        live.stage.link.order(&Order::Detach { process }, Vec::new()).map_err(stage_failed)
     }
 
     pub(super) fn resize(&mut self, exec: Option<ExecId>, window: Window) -> Result<(), ControlError> {
@@ -178,7 +185,7 @@ impl Task {
             return Err(no_such_process(exec));
         }
         let order = Order::Resize { process: exec.map_or(0, |exec| exec.0), window: plan::window(window) };
-        live.stage.link.orders().send(&order, &[]).map_err(stage_failed)
+        live.stage.link.order(&order, Vec::new()).map_err(stage_failed)
     }
 
     /// The client's connection is closed without a word.
@@ -207,6 +214,13 @@ impl Task {
             Err(error) => journal::error(format_args!("cannot hang up {name}: {error}")),
         }
     }
+}
+
+fn too_many_start() -> ControlError {
+    let message = format!(
+        "{MOST_STARTING} processes of this agent are being started already; it may be stopped: agentctl cont, or try again"
+    );
+    ControlError::NotStarted { message }
 }
 
 /// The refusal of a number that is nobody's.

@@ -130,10 +130,9 @@ impl Task {
             stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
             let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
             let order = Order::Launch { plan: Box::new(launch.plan) };
-            stage.link.orders().send(&order, &fds).map_err(|error| error.to_string())
+            stage.link.order(&order, fds).map_err(|error| error.to_string())
         };
-        let log = log.map_err(|error| journal::sentence(&error));
-        let sent = tokio::task::block_in_place(|| log.and_then(order));
+        let sent = log.map_err(|error| journal::sentence(&error)).and_then(order);
         if let Err(message) = sent {
             return Err((Some(stage), ControlError::NotStarted { message }));
         }

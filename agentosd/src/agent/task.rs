@@ -174,7 +174,7 @@ impl Task {
         // Whoever asked may have gone, here and below.
         match request {
             Request::Signal { order, answer } => self.signal(order, answer).await,
-            Request::Exec { exec, fds, caller, answer } => self.exec(exec, fds, (caller, answer)).await,
+            Request::Exec { exec, fds, caller, answer } => self.exec(exec, fds, (caller, answer)),
             Request::Attach { fds, answer } => answer.send(self.attach(fds)).unwrap_or(()),
             Request::Detach { exec, answer } => answer.send(self.detach(exec)).unwrap_or(()),
             Request::Resize { exec, window, answer } => answer.send(self.resize(exec, window)).unwrap_or(()),

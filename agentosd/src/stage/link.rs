@@ -1,14 +1,17 @@
-//! The socket to a stage.
+//! The socket to a stage. Nothing here waits for a stage that does not read: that can be the doing of an agent, and the
+//! daemon's threads are for all.
 
-use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::ioctl_fionbio;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandbox::message::{Order, Received, Receiver, Report, send};
+use sandbox::message::{Order, Received, Receiver, Report, Sending};
+use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
+
+/// Most orders that wait for a stage.
+const MOST_ORDERS: usize = 64;
 
 /// Our end and the stage's; ours does not block.
 pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
@@ -17,61 +20,92 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok((ours, theirs))
 }
 
-/// Sends an order, waiting while the stage is busy.
-pub(super) fn send_blocking(socket: BorrowedFd<'_>, order: &Order, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
-    loop {
-        match send(socket, order, fds) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                poll(&mut [PollFd::from_borrowed_fd(socket, PollFlags::OUT)], None)?;
-            }
-            other => return other,
-        }
-    }
-}
+/// A report with its descriptors; `None` when the stage is gone.
+type Reported = Option<(Report, Vec<OwnedFd>)>;
 
-/// The socket, and what of a report has come so far.
+/// The socket, what of a report has come so far, and the orders that have not gone yet.
 #[derive(Debug)]
 pub(crate) struct Link {
-    socket: Arc<UnixStream>,
+    socket: UnixStream,
     receiver: Receiver,
-}
-
-/// The sending half, for a thread that may block.
-#[derive(Clone, Debug)]
-pub(crate) struct Orders(Arc<UnixStream>);
-
-impl Orders {
-    /// Sends an order, waiting while the stage is busy.
-    pub(crate) fn send(&self, order: &Order, fds: &[OwnedFd]) -> io::Result<()> {
-        let fds: Vec<_> = fds.iter().map(OwnedFd::as_fd).collect();
-        send_blocking(self.0.as_fd(), order, &fds)
-    }
+    orders: VecDeque<Sending>,
 }
 
 impl Link {
     pub(super) fn new(socket: OwnedFd) -> io::Result<Self> {
         let socket = UnixStream::from_std(socket.into())?;
-        Ok(Self { socket: Arc::new(socket), receiver: Receiver::default() })
+        Ok(Self { socket, receiver: Receiver::default(), orders: VecDeque::new() })
     }
 
     pub(super) fn socket(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }
 
-    /// The sending half.
-    pub(crate) fn orders(&self) -> Orders {
-        Orders(Arc::clone(&self.socket))
+    /// Gives an order. What the socket does not take at once goes while [`Self::next`] is waited for.
+    ///
+    /// # Errors
+    /// As `sendmsg(2)`; `WouldBlock` when too many orders wait, and then this one is not given.
+    pub(crate) fn order(&mut self, order: &Order, fds: Vec<OwnedFd>) -> io::Result<()> {
+        if self.orders.len() >= MOST_ORDERS {
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, "it has not carried out what it was told before"));
+        }
+        self.orders.push_back(Sending::new(order, fds)?);
+        // Tried at once: whether it is writable is not known before somebody has waited for it.
+        send_all(&mut self.orders, self.socket.as_fd()).map(drop)
     }
 
-    /// The next report with its descriptors; `None` when the stage is gone. Safe to cancel.
-    pub(crate) async fn next(&mut self) -> io::Result<Option<(Report, Vec<OwnedFd>)>> {
-        let Self { socket, receiver } = self;
-        socket
-            .async_io(Interest::READABLE, || match receiver.receive::<Report>(&**socket)? {
-                Received::Message(report, fds) => Ok(Some((report, fds))),
-                Received::Nothing => Err(io::ErrorKind::WouldBlock.into()),
-                Received::End => Ok(None),
-            })
-            .await
+    /// The next report. Safe to cancel.
+    pub(crate) async fn next(&mut self) -> io::Result<Reported> {
+        loop {
+            let wanted =
+                if self.orders.is_empty() { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            let ready = self.socket.ready(wanted).await?;
+            if ready.is_writable() && !self.orders.is_empty() {
+                self.write()?;
+            }
+            if ready.is_readable()
+                && let Some(report) = self.read()?
+            {
+                return Ok(report);
+            }
+        }
+    }
+
+    /// One look; nothing when no report is whole.
+    fn read(&mut self) -> io::Result<Option<Reported>> {
+        let Self { socket, receiver, .. } = self;
+        let read = socket.try_io(Interest::READABLE, || match receiver.receive::<Report>(&*socket)? {
+            Received::Message(report, fds) => Ok(Some((report, fds))),
+            Received::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+            Received::End => Ok(None),
+        });
+        unless_blocked(read)
+    }
+
+    fn write(&mut self) -> io::Result<()> {
+        let Self { socket, orders, .. } = self;
+        let written = socket.try_io(Interest::WRITABLE, || {
+            if send_all(orders, socket.as_fd())? { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        });
+        unless_blocked(written).map(drop)
+    }
+}
+
+/// Sends what the socket takes; true when nothing is left.
+fn send_all(orders: &mut VecDeque<Sending>, socket: BorrowedFd<'_>) -> io::Result<bool> {
+    while let Some(first) = orders.front_mut() {
+        if !first.go_on(socket)? {
+            return Ok(false);
+        }
+        orders.pop_front();
+    }
+    Ok(true)
+}
+
+fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) => Err(error),
     }
 }

@@ -12,8 +12,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sandbox::cgroup::{Cgroup, CgroupError, CgroupLimits};
 use sandbox::message::{Failure, Order, Report};
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::path::PathBuf;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -81,11 +81,12 @@ struct Remains {
 impl Stage {
     /// Starts a stage and waits until it is prepared.
     async fn prepare(recipe: Recipe, slot: String) -> Result<Self, StageError> {
-        let preset = recipe.preset;
+        let (preset, template) = (recipe.preset, recipe.template.clone());
         let started = tokio::task::spawn_blocking(move || start(&recipe, &slot));
         let (socket, child, cgroup) = started.await.map_err(|_| StageError::Ending)??;
         let mut link = Link::new(socket)?;
-        match prepared(&mut link).await {
+        let order = Order::Prepare { cgroup: cgroup.clone(), template };
+        match prepared(&mut link, &order).await {
             Ok((init, init_pid)) => {
                 let remains = Some(Remains { child, cgroup: cgroup.clone() });
                 Ok(Self { link, cgroup, preset, init_pid, _init: init, remains })
@@ -98,16 +99,18 @@ impl Stage {
         }
     }
 
-    /// Sets the agent's limits.
+    /// Sets the agent's limits. The kernel may take its time over them, so others get the thread's tasks meanwhile.
     pub(crate) fn limit(&self, wanted: &CgroupLimits) -> Result<(), CgroupError> {
+        let mut wanted = *wanted;
         match self.preset {
-            Some(preset) if preset == *wanted => Ok(()),
+            Some(preset) if preset == wanted => return Ok(()),
             // A group that has a processor limit cannot lose it; this one is above every host's processors.
             Some(CgroupLimits { cpu_milli: Some(_), .. }) if wanted.cpu_milli.is_none() => {
-                self.cgroup.limit(&CgroupLimits { cpu_milli: Some(NO_CPU_LIMIT), ..*wanted })
+                wanted.cpu_milli = Some(NO_CPU_LIMIT);
             }
-            _ => self.cgroup.limit(wanted),
+            _ => {}
         }
+        tokio::task::block_in_place(|| self.cgroup.limit(&wanted))
     }
 
     /// Whether a spare still waits as it should: one that says anything has failed.
@@ -137,7 +140,8 @@ impl Drop for Stage {
     }
 }
 
-async fn prepared(link: &mut Link) -> Result<(OwnedFd, i32), StageError> {
+async fn prepared(link: &mut Link, order: &Order) -> Result<(OwnedFd, i32), StageError> {
+    link.order(order, Vec::new())?;
     let report = tokio::time::timeout(STEP_PATIENCE, link.next()).await.map_err(|_| StageError::Stuck)??;
     match report {
         Some((Report::Prepared, mut fds)) => {
@@ -162,7 +166,7 @@ fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageE
     let started =
         recipe.preset.map_or(Ok(()), |preset| cgroup.limit(&preset)).map_err(StageError::from).and_then(|()| {
             let program = recipe.program.clone();
-            spawn(recipe, &cgroup).map_err(|source| StageError::Spawn { program, source })
+            spawn(&recipe.program).map_err(|source| StageError::Spawn { program, source })
         });
     match started {
         Ok((socket, child)) => Ok((socket, child, cgroup)),
@@ -173,19 +177,13 @@ fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageE
     }
 }
 
-fn spawn(recipe: &Recipe, cgroup: &Cgroup) -> io::Result<(OwnedFd, Child)> {
+fn spawn(program: &Path) -> io::Result<(OwnedFd, Child)> {
     let (ours, theirs) = link::pair()?;
-    let mut command = Command::new(&recipe.program);
+    let mut command = Command::new(program);
     // Nothing that the standard library would have to fork for (a directory, a user): posix_spawn copies no page tables,
     // and a copy would cost the daemon a page fault for each page that it then writes.
     command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).env_clear();
-    let mut child = command.spawn()?;
-    let order = Order::Prepare { cgroup: cgroup.clone(), template: recipe.template.clone() };
-    if let Err(error) = link::send_blocking(ours.as_fd(), &order, &[]) {
-        child.kill()?;
-        child.wait()?;
-        return Err(error);
-    }
+    let child = command.spawn()?;
     Ok((ours, child))
 }
 

@@ -9,12 +9,12 @@ use super::prepare::{Init, prepare};
 use super::step::{Attempt as _, Step, StepError};
 use super::streams::{Clients, Log};
 use super::template::Furnished;
-use crate::message::{Failure, Order, ProcessNumber, Received, Receiver, Report, send};
+use crate::message::{Failure, Order, ProcessNumber, Received, Receiver, Report, Sending, send};
 use crate::plan::{Identity, Template};
 use process::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
@@ -29,6 +29,8 @@ struct Outer<'a> {
     daemon: &'a OwnedFd,
     orders: Receiver,
     init: Init,
+    /// Orders to PID 1 that its socket did not take yet: it reads nothing while the agent is stopped.
+    asked: VecDeque<Sending>,
     reports: Receiver,
     template: Template,
     /// The template in its place, until the launch.
@@ -74,6 +76,7 @@ pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
         daemon,
         orders,
         init,
+        asked: VecDeque::new(),
         reports: Receiver::default(),
         template,
         furnished: None,
@@ -109,6 +112,7 @@ fn report_failure(daemon: &OwnedFd, error: StepError) -> io::Result<()> {
 struct Ready {
     daemon: bool,
     init_socket: bool,
+    init_takes: bool,
     init_ended: bool,
     mounts: bool,
 }
@@ -125,6 +129,9 @@ impl Outer<'_> {
             if ready.init_socket {
                 self.take_reports()?;
             }
+            if ready.init_takes {
+                self.go_on_asking()?;
+            }
             if ready.daemon && !self.take_order()? {
                 return Ok(());
             }
@@ -140,9 +147,10 @@ impl Outer<'_> {
     }
 
     fn wait(&self) -> Step<Ready> {
+        let asked = if self.asked.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
         let mut fds = vec![
             PollFd::new(self.daemon, PollFlags::IN),
-            PollFd::new(&self.init.socket, PollFlags::IN),
+            PollFd::new(&self.init.socket, asked),
             PollFd::new(&self.init.pidfd, PollFlags::IN),
         ];
         let spent = self.log.as_ref().is_some_and(|log| log.spent);
@@ -160,8 +168,10 @@ impl Outer<'_> {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(error).attempt("wait"),
         }
-        let ready = |index: usize| fds.get(index).is_some_and(|fd| !fd.revents().is_empty());
-        Ok(Ready { daemon: ready(0), init_socket: ready(1), init_ended: ready(2), mounts: ready(watch) })
+        let found = |index: usize| fds.get(index).map_or(PollFlags::empty(), PollFd::revents);
+        let ready = |index: usize| !found(index).difference(PollFlags::OUT).is_empty();
+        let init_takes = found(1).contains(PollFlags::OUT);
+        Ok(Ready { daemon: ready(0), init_socket: ready(1), init_takes, init_ended: ready(2), mounts: ready(watch) })
     }
 
     /// Carries out one order; false when the daemon is gone.
@@ -355,6 +365,25 @@ impl Outer<'_> {
     fn ask(&self, order: &inner::Order, fds: Vec<OwnedFd>) -> Step {
         let borrowed: Vec<_> = fds.iter().map(std::os::fd::AsFd::as_fd).collect();
         send(self.init.socket.as_fd(), order, &borrowed).attempt("give PID 1 an order")
+    }
+
+    /// Gives an order without waiting for PID 1 to read it.
+    fn ask_later(&mut self, order: &inner::Order, fds: Vec<OwnedFd>) -> Step {
+        self.asked.push_back(Sending::new(order, fds).attempt("give PID 1 an order")?);
+        self.go_on_asking()
+    }
+
+    fn go_on_asking(&mut self) -> Step {
+        while let Some(first) = self.asked.front_mut() {
+            match first.go_on(self.init.socket.as_fd()) {
+                Ok(true) => drop(self.asked.pop_front()),
+                Ok(false) => return Ok(()),
+                // It has ended, which its pidfd says too, and then nothing is to be asked of it.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => self.asked.clear(),
+                Err(error) => return Err(error).attempt("give PID 1 an order"),
+            }
+        }
+        Ok(())
     }
 
     /// Waits until PID 1 has carried out an order.

@@ -89,7 +89,7 @@ impl Drop for Stage {
     }
 }
 
-fn text(mut bytes: &[u8]) -> String {
+pub(crate) fn text(mut bytes: &[u8]) -> String {
     let mut out = Vec::new();
     while let Some((record, length)) = sandbox::log::parse(bytes) {
         out.extend_from_slice(record.data);

@@ -62,6 +62,6 @@ impl Outer<'_> {
         };
         self.running.insert(process, Running::new(ours, streams));
         let fds = std::iter::once(theirs).chain(ends).collect();
-        self.ask(&inner::Order::Spawn { process, what, uid: self.agent.uid, gid: self.agent.gid }, fds)
+        self.ask_later(&inner::Order::Spawn { process, what, uid: self.agent.uid, gid: self.agent.gid }, fds)
     }
 }
