@@ -1,7 +1,7 @@
 //! A stage by itself: a plan goes in, a confined process comes out, and nothing is left. Needs root.
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
-use sandbox::cgroup::{Cgroup, CgroupLimits, Hierarchies};
+use sandbox::cgroup::{Cancel, Cgroup, CgroupError, CgroupLimits, Hierarchies};
 use sandbox::message::{Failure, Order, Received, Receiver, Report, send};
 use sandbox::plan::{Caller, Identity, Mount, Plan, Process, Rlimits, Rule, Window};
 use std::fs::File;
@@ -315,6 +315,19 @@ fn output_in_tiny_pieces_takes_no_more_than_twice_the_limit_on_disk() {
         matches!(report, Report::Ended { output, .. } if output == written as u64),
         "{report:?}, {written} written"
     );
+}
+
+#[test]
+fn a_stop_that_was_cancelled_changes_nothing() {
+    let stage = Stage::start("cancelled");
+    let frozen = || std::fs::read_to_string(stage.cgroup.unified().join("cgroup.freeze")).unwrap();
+    let cancel = Cancel::default();
+    stage.cgroup.stop(0, &cancel).unwrap();
+    assert_eq!(frozen(), "1\n", "control");
+    stage.cgroup.cont(0).unwrap();
+    cancel.cancel();
+    assert!(matches!(stage.cgroup.stop(0, &cancel), Err(CgroupError::Cancelled)));
+    assert_eq!(frozen(), "0\n");
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod ending;
 mod further;
 mod launch;
 mod signals;
+mod stopping;
 mod task;
 
 use crate::caller::Caller;
