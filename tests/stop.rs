@@ -3,8 +3,9 @@
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
-use tests::{Agent, Daemon, hostile, judge, own_processes, probe, stderr, stdout, succeeded, wait_until};
+use tests::{Agent, Daemon, Held, hostile, judge, own_processes, probe, stderr, stdout, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 const SILENCE: Duration = Duration::from_millis(500);
@@ -112,7 +113,9 @@ fn stop_and_cont_are_idempotent_and_recorded() {
     assert!(said("stop").contains("no effect: already stopped"));
     assert_eq!(states(&agent).iter().map(|(_, state)| *state).collect::<String>(), "T");
     drop(said("cont"));
-    assert_eq!(states(&agent).iter().map(|(_, state)| *state).collect::<String>(), "S");
+    // It may be seen on its way back to sleep.
+    let letters = || states(&agent).iter().map(|(_, state)| *state).collect::<String>();
+    wait_until("the sleep to go on", SOON, || letters() == "S");
 
     let output = succeeded(daemon.agentctl(&["events", "--json", agent.name()]));
     let events: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -159,4 +162,110 @@ fn a_signal_waits_until_the_agent_goes_on() {
     drop(succeeded(agent.tell(&["cont"])));
     assert_eq!(agent.tell(&["wait"]).status.code(), Some(3));
     assert!(agent.output().contains("heard"));
+}
+
+/// An agent with one process that ticks and a main process that cannot be frozen, and a STOP that waits for that one.
+struct Stuck<'d> {
+    // Let go before the agent is removed.
+    held: Held,
+    agent: Agent<'d>,
+    ticks: PathBuf,
+    stop: Child,
+}
+
+impl<'d> Stuck<'d> {
+    fn new(daemon: &'d Daemon) -> Option<Self> {
+        let (agent, workspace) = start(daemon, "PROBE ticks ticked & exec sleep 1000");
+        let ticks = workspace.join("ticked");
+        wait_until("ticks", SOON, || size(&ticks) > 0);
+        let Some(held) = Held::new(daemon, agent.pid()) else {
+            tests::skip("freezer", "no cgroup version 1 freezer to hold a process with");
+            return None;
+        };
+        let stop = begin(daemon, &["stop", agent.name()]);
+        let asked = |group: PathBuf| fs::read_to_string(group.join("cgroup.freeze")).is_ok_and(|text| text == "1\n");
+        wait_until("the stop to begin", SOON, || agent.cgroups().into_iter().any(asked));
+        Some(Self { held, agent, ticks, stop })
+    }
+
+    fn grows(&self) {
+        let before = size(&self.ticks);
+        wait_until("ticks", SOON, || size(&self.ticks) > before);
+    }
+}
+
+fn begin(daemon: &Daemon, words: &[&str]) -> Child {
+    let mut command = daemon.command(words);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("agentctl can be started")
+}
+
+/// Waits for less than the ten seconds after which a stop gives up.
+fn soon(what: &str, condition: impl FnMut() -> bool) {
+    wait_until(what, Duration::from_secs(5), condition);
+}
+
+fn ended(mut child: Child) -> Output {
+    soon("agentctl to end", || child.try_wait().expect("our own child").is_some());
+    child.wait_with_output().expect("our own child")
+}
+
+#[test]
+fn a_kill_overtakes_a_stop_that_cannot_complete() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let Some(Stuck { held, agent, stop, .. }) = Stuck::new(&daemon) else { return };
+    let (uid, main) = (agent.uid(), agent.pid());
+    let kill = begin(&daemon, &["kill", "-9", agent.name()]);
+    let living = || own_processes(uid).into_iter().filter(|pid| judge::process_state(*pid) != Some('Z'));
+    soon("every process that can die to be dead", || living().eq([main]));
+    let output = ended(stop);
+    assert_eq!(output.status.code(), Some(4), "{}", stderr(&output));
+    assert!(stderr(&output).contains("SIGKILL overtook the stop"), "{}", stderr(&output));
+    assert_eq!(judge::process_state(main), Some('D'), "control: the stop could not have completed");
+    drop(held);
+    drop(succeeded(ended(kill)));
+    assert_eq!(own_processes(uid), Vec::<i32>::new());
+
+    let output = succeeded(daemon.agentctl(&["events", "--json", agent.name()]));
+    let events: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let events = events.as_array().or_else(|| events["events"].as_array()).expect("a list").clone();
+    let signals = events.iter().filter(|event| event["event"] == "signal");
+    let said: Vec<_> = signals.map(|event| (event["signal"].as_str(), event["outcome"].as_str())).collect();
+    assert_eq!(said[0], (Some("SIGSTOP"), Some("overtaken by SIGKILL")), "{said:?}");
+    assert_eq!(said[1].0, Some("SIGKILL"), "{said:?}");
+}
+
+#[test]
+fn a_cont_overtakes_a_stop_that_cannot_complete_and_the_agent_goes_on() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let Some(mut stuck) = Stuck::new(&daemon) else { return };
+    let refused = ended(begin(&daemon, &["exec", stuck.agent.name(), "true"]));
+    assert_eq!(refused.status.code(), Some(4), "nothing new is started in it: {}", stderr(&refused));
+    drop(succeeded(ended(begin(&daemon, &["cont", stuck.agent.name()]))));
+    soon("the stop's answer", || stuck.stop.try_wait().expect("our own child").is_some());
+    assert_eq!(stuck.stop.wait().expect("our own child").code(), Some(4));
+    stuck.grows();
+    assert_eq!(stuck.agent.state(), "running");
+    drop(stuck.held);
+    drop(succeeded(stuck.agent.tell(&["stop"])));
+    assert!(states(&stuck.agent).iter().all(|(_, state)| *state == 'T'), "control: it can be stopped again");
+}
+
+#[test]
+fn a_stop_that_fails_leaves_the_agent_as_it_was() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let Some(mut stuck) = Stuck::new(&daemon) else { return };
+    wait_until("the stop to give up", 2 * SOON, || stuck.stop.try_wait().expect("our own child").is_some());
+    let output = stuck.stop.wait().expect("our own child");
+    assert!(!output.success(), "{output:?}");
+    assert_eq!(stuck.agent.state(), "running");
+    stuck.grows();
 }

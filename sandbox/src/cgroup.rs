@@ -10,7 +10,7 @@ mod hierarchy;
 mod stop;
 
 pub use hierarchy::{ControllerSource, Hierarchies};
-pub use stop::Stopped;
+pub use stop::{Cancel, Stopped};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,9 @@ pub enum CgroupError {
         /// How long was waited.
         after: Duration,
     },
+    /// Whoever asked has taken it back.
+    #[error("the stop was cancelled")]
+    Cancelled,
 }
 
 /// Limits of a group; every agent has the first two.
@@ -185,7 +188,8 @@ impl Cgroup {
     /// kernel); [`CgroupError::File`].
     pub fn kill(&self) -> Result<(), CgroupError> {
         write(&self.unified.join("cgroup.kill"), "1")?;
-        self.wait_for_event("populated 0", "kill")
+        // A kill is not taken back.
+        self.wait_for_event("populated 0", "kill", &Cancel::default())
     }
 
     /// Whether any process is in the group.
@@ -206,13 +210,14 @@ impl Cgroup {
 
     /// Waits for a line in `cgroup.events`. The kernel wakes pollers when the file changes, but at most every 10 ms
     /// (`cgroup_file_notify()`), so that at first looking often is what keeps the wait short.
-    fn wait_for_event(&self, line: &str, attempt: &'static str) -> Result<(), CgroupError> {
+    fn wait_for_event(&self, line: &str, attempt: &'static str, cancel: &Cancel) -> Result<(), CgroupError> {
         let path = self.unified.join("cgroup.events");
         let fail = |source| CgroupError::File { attempt: "read".into(), path: path.clone(), source };
         let mut file = fs::File::open(&path).map_err(fail)?;
         let start = Instant::now();
         let deadline = start + PATIENCE;
         loop {
+            cancel.check()?;
             let mut text = String::new();
             file.rewind().map_err(fail)?;
             file.read_to_string(&mut text).map_err(fail)?;

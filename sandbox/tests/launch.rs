@@ -3,6 +3,7 @@
 mod stage;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandbox::cgroup::{Cancel, CgroupError};
 use sandbox::message::{Failure, Order, Report};
 use sandbox::plan::{Mount, Rule, Window};
 use stage::{Stage, plan, shell, tempdir, text};
@@ -199,6 +200,19 @@ fn output_in_tiny_pieces_takes_no_more_than_twice_the_limit_on_disk() {
         matches!(report, Report::Ended { output, .. } if output == written as u64),
         "{report:?}, {written} written"
     );
+}
+
+#[test]
+fn a_stop_that_was_cancelled_changes_nothing() {
+    let stage = Stage::start("cancelled");
+    let frozen = || std::fs::read_to_string(stage.cgroup.unified().join("cgroup.freeze")).unwrap();
+    let cancel = Cancel::default();
+    stage.cgroup.stop(0, &cancel).unwrap();
+    assert_eq!(frozen(), "1\n", "control");
+    stage.cgroup.cont(0).unwrap();
+    cancel.cancel();
+    assert!(matches!(stage.cgroup.stop(0, &cancel), Err(CgroupError::Cancelled)));
+    assert_eq!(frozen(), "0\n");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod further;
 mod launch;
 mod removal;
 mod signals;
+mod stopping;
 mod task;
 
 use crate::caller::Caller;

@@ -14,6 +14,7 @@ use protocol::signal::Signal;
 use sandbox::cgroup::{Cgroup, CgroupError};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
+use tokio::task::JoinError;
 
 /// ESRCH.
 const NO_SUCH_PROCESS: i32 = 3;
@@ -25,8 +26,19 @@ impl Task {
     pub(super) async fn signal(&mut self, order: SignalOrder, answer: Answer<KillReply>) {
         let result = match order.exec {
             Some(exec) => self.signal_further(exec, order.signal),
+            None if order.signal == Signal::STOP && self.can_stop() => return self.stop(order, answer),
             None => self.signal_agent(order.signal).await,
         };
+        self.conclude(order, result, answer).await;
+    }
+
+    /// Records what came of a signal, and answers.
+    pub(super) async fn conclude(
+        &mut self,
+        order: SignalOrder,
+        result: Result<KillReply, ControlError>,
+        answer: Answer<KillReply>,
+    ) {
         if let Ok(reply) = &result {
             let what = What::Signal { signal: order.signal, outcome: reply.outcome.clone() };
             self.event(Some(&order.caller), what);
@@ -67,7 +79,6 @@ impl Task {
         }
         match request {
             Request::Kill => self.kill().await,
-            Request::Stop => self.stop().await,
             Request::Cont => self.cont().await,
             _ => {
                 let stopped = self.state() == State::Stopped;
@@ -85,6 +96,7 @@ impl Task {
         let live = self.allowed(Request::Kill)?;
         live.cause.get_or_insert(Cause::Killed);
         let cgroup = live.stage.cgroup.clone();
+        self.overtake_stop("SIGKILL", State::Exited);
         let killed = blocking(move || {
             let count = cgroup.processes()?.len().saturating_sub(1);
             cgroup.kill()?;
@@ -94,21 +106,15 @@ impl Task {
         Ok(KillReply { outcome: format!("killed {}", processes(count)), effect: true })
     }
 
-    async fn stop(&mut self) -> Result<KillReply, ControlError> {
-        let (cgroup, init) = self.group(Request::Stop)?;
-        let stopped = blocking(move || cgroup.stop(init)).await?;
-        self.change(|agent| agent.state = State::Stopped);
-        Ok(KillReply { outcome: format!("stopped {}", processes(stopped.processes)), effect: true })
-    }
-
     async fn cont(&mut self) -> Result<KillReply, ControlError> {
         let (cgroup, init) = self.group(Request::Cont)?;
+        self.overtake_stop("SIGCONT", State::Running);
         let continued = blocking(move || cgroup.cont(init)).await?;
         self.change(|agent| agent.state = State::Running);
         Ok(KillReply { outcome: format!("continued {}", processes(continued)), effect: true })
     }
 
-    fn group(&mut self, request: Request) -> Result<(Cgroup, i32), ControlError> {
+    pub(super) fn group(&mut self, request: Request) -> Result<(Cgroup, i32), ControlError> {
         let live = self.allowed(request)?;
         Ok((live.stage.cgroup.clone(), live.stage.init_pid))
     }
@@ -123,6 +129,7 @@ impl Task {
         let Some(live) = self.live() else { return };
         live.cause.get_or_insert(cause);
         let cgroup = live.stage.cgroup.clone();
+        self.overtake_stop("the agent's end", State::Exited);
         if let Err(error) = blocking(move || cgroup.kill()).await {
             journal::error(format_args!("cannot end {}: {error}", self.record.agent.name));
         }
@@ -150,7 +157,7 @@ impl Task {
     }
 }
 
-fn processes(count: usize) -> String {
+pub(super) fn processes(count: usize) -> String {
     if count == 1 { "1 process".to_owned() } else { format!("{count} processes") }
 }
 
@@ -169,7 +176,11 @@ fn deliver(process: &OwnedFd, signal: Signal) -> Result<KillReply, ControlError>
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, CgroupError> + Send + 'static,
 ) -> Result<T, ControlError> {
+    result_of(tokio::task::spawn_blocking(work).await)
+}
+
+/// What came of such a thread, as it travels.
+pub(super) fn result_of<T>(result: Result<Result<T, CgroupError>, JoinError>) -> Result<T, ControlError> {
     let internal = |message: String| ControlError::Internal { message };
-    let result = tokio::task::spawn_blocking(work).await.map_err(|error| internal(error.to_string()))?;
-    result.map_err(|error| internal(journal::sentence(&error)))
+    result.map_err(|error| internal(error.to_string()))?.map_err(|error| internal(journal::sentence(&error)))
 }

@@ -3,6 +3,7 @@
 use super::ending::{self, Cause, Facts};
 use super::further::Furthers;
 use super::launch::{Begun, Holdings, wind_up};
+use super::stopping::{self, Stopping};
 use super::{Answer, Request, now};
 use crate::caller::Caller;
 use crate::daemon::Daemon;
@@ -15,6 +16,7 @@ use protocol::control::KillReply;
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::{Event, What};
+use sandbox::cgroup::Stopped;
 use sandbox::message::Report;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -32,6 +34,7 @@ pub(crate) struct Task {
     pub(super) publish: Arc<watch::Sender<Agent>>,
     inbox: mpsc::Receiver<Request>,
     live: Option<Live>,
+    pub(super) stopping: Option<Stopping>,
     pub(super) winding_up: Option<JoinHandle<Completeness>>,
     /// Who waits until that is done.
     pub(super) settling: Vec<Answer<Details>>,
@@ -89,6 +92,7 @@ enum Woken {
     Request(Option<Request>),
     Report(io::Result<Option<(Report, Vec<OwnedFd>)>>),
     Deadline,
+    Stopped(Result<Stopped, ControlError>),
     WoundUp(Completeness),
 }
 
@@ -99,8 +103,8 @@ impl Task {
         inbox: mpsc::Receiver<Request>,
         publish: Arc<watch::Sender<Agent>>,
     ) -> Self {
-        let settling = Vec::new();
-        Self { daemon, record, publish, inbox, live: None, winding_up: None, settling, removed: false }
+        let (live, stopping, winding_up, settling) = (None, None, None, Vec::new());
+        Self { daemon, record, publish, inbox, live, stopping, winding_up, settling, removed: false }
     }
 
     /// Answers for an agent that had ended before.
@@ -121,6 +125,7 @@ impl Task {
                 Woken::Request(Some(request)) => self.answer(request).await,
                 Woken::Report(report) => self.report(report).await,
                 Woken::Deadline => self.deadline().await,
+                Woken::Stopped(result) => self.stopped(result).await,
                 Woken::WoundUp(completeness) => self.wound_up(completeness).await,
             }
         }
@@ -131,15 +136,17 @@ impl Task {
         tokio::select! {
             biased;
             report = next_report(&mut self.live) => Woken::Report(report),
+            result = stopping::finished(&mut self.stopping) => Woken::Stopped(result),
             request = self.inbox.recv() => Woken::Request(request),
             () = until(deadline) => Woken::Deadline,
             completeness = finished(&mut self.winding_up) => Woken::WoundUp(completeness),
         }
     }
 
-    /// The state, which is this task's own to change.
+    /// The state, which is this task's own to change. An agent that is being stopped counts as stopped already: nothing
+    /// new is started in it, and a CONT has an effect.
     pub(super) fn state(&self) -> State {
-        self.publish.borrow().state
+        if self.stopping.is_some() { State::Stopped } else { self.publish.borrow().state }
     }
 
     /// Changes what `ps` shows.
@@ -263,6 +270,7 @@ impl Task {
 
     /// The end: everything is dead. Those who wait hear of it before anything is cleared away.
     pub(super) async fn ended(&mut self, status: Option<i32>) {
+        self.overtake_stop("the agent's end", State::Exited);
         let Some(live) = self.live.take() else { return };
         let Live { stage, holdings, cause, graced, furthers, .. } = live;
         // An end with code 0 needs no look at the out-of-memory counter.

@@ -7,6 +7,7 @@
 use super::{Cgroup, CgroupError, write};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a stop reached.
@@ -14,6 +15,34 @@ use std::time::{Duration, Instant};
 pub struct Stopped {
     /// Processes that were sent SIGSTOP.
     pub processes: usize,
+}
+
+/// Takes back a stop that is under way. Its steps and [`Self::cancel`] exclude each other: what was cancelled changes
+/// nothing of the group any more, and signals nobody whose number may be another's since a kill.
+#[derive(Debug, Default)]
+pub struct Cancel {
+    cancelled: Mutex<bool>,
+}
+
+impl Cancel {
+    /// Returns when no step is being done and none will be. No step waits for a process.
+    pub fn cancel(&self) {
+        *self.lock() = true;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.cancelled.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn step<T>(&self, act: impl FnOnce() -> Result<T, CgroupError>) -> Result<T, CgroupError> {
+        let cancelled = self.lock();
+        if *cancelled { Err(CgroupError::Cancelled) } else { act() }
+    }
+
+    /// While waiting.
+    pub(super) fn check(&self) -> Result<(), CgroupError> {
+        self.step(|| Ok(()))
+    }
 }
 
 impl Cgroup {
@@ -24,13 +53,22 @@ impl Cgroup {
     /// one that keeps waking itself in this way is held by the freezer alone.
     ///
     /// # Errors
-    /// [`CgroupError::TimedOut`] when the group does not freeze in ten seconds; [`CgroupError::File`].
-    pub fn stop(&self, spare: i32) -> Result<Stopped, CgroupError> {
-        self.freeze()?;
-        let processes = self.signal_all(Signal::SIGSTOP, spare)?;
-        self.thaw()?;
-        self.wait_stopped(spare)?;
-        self.freeze()?;
+    /// [`CgroupError::TimedOut`] when the group does not freeze in ten seconds (an uninterruptible wait in the kernel),
+    /// and [`CgroupError::File`]: then the group is continued. [`CgroupError::Cancelled`]: then whoever cancelled it says
+    /// what becomes of the group.
+    pub fn stop(&self, spare: i32, cancel: &Cancel) -> Result<Stopped, CgroupError> {
+        self.try_stop(spare, cancel).map_err(|error| match cancel.step(|| self.cont(spare)) {
+            Ok(_) | Err(CgroupError::Cancelled) => error,
+            Err(worse) => worse,
+        })
+    }
+
+    fn try_stop(&self, spare: i32, cancel: &Cancel) -> Result<Stopped, CgroupError> {
+        self.freeze(cancel)?;
+        let processes = cancel.step(|| self.signal_all(Signal::SIGSTOP, spare))?;
+        cancel.step(|| self.thaw())?;
+        self.wait_stopped(spare, cancel)?;
+        self.freeze(cancel)?;
         Ok(Stopped { processes })
     }
 
@@ -44,9 +82,9 @@ impl Cgroup {
         Ok(continued)
     }
 
-    fn freeze(&self) -> Result<(), CgroupError> {
-        write(&self.unified.join("cgroup.freeze"), "1")?;
-        self.wait_for_event("frozen 1", "freeze")
+    fn freeze(&self, cancel: &Cancel) -> Result<(), CgroupError> {
+        cancel.step(|| write(&self.unified.join("cgroup.freeze"), "1"))?;
+        self.wait_for_event("frozen 1", "freeze", cancel)
     }
 
     fn thaw(&self) -> Result<(), CgroupError> {
@@ -64,9 +102,10 @@ impl Cgroup {
     }
 
     /// Gives the processes a moment to take their signal; the freezer does not depend on it.
-    fn wait_stopped(&self, spare: i32) -> Result<(), CgroupError> {
+    fn wait_stopped(&self, spare: i32, cancel: &Cancel) -> Result<(), CgroupError> {
         let deadline = Instant::now() + MOMENT;
         loop {
+            cancel.check()?;
             let moving = self.processes()?.into_iter().filter(|pid| *pid != spare).any(|pid| !at_rest(pid));
             if !moving || Instant::now() > deadline {
                 return Ok(());
