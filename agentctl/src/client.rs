@@ -51,6 +51,14 @@ impl Client {
         self.receive::<M>().map(|(reply, _)| reply)
     }
 
+    /// As [`Self::call`], for somebody who has to go on after `patience` even when agentosd hangs.
+    pub(crate) fn call_within<M: Method>(&mut self, request: &M, patience: Duration) -> Result<M::Reply, Failure> {
+        self.send(request, false, &[])?;
+        let silent = Failure::Silent { method: M::NAME, seconds: patience.as_secs() };
+        let answer = self.receive_until::<M>(Instant::now().checked_add(patience))?;
+        answer.map(|(reply, _)| reply).ok_or(silent)
+    }
+
     /// One call, every reply to it, for replies that someone else reads at their own pace (a pager, a terminal).
     ///
     /// The daemon cuts off a client that does not read, so a thread takes what comes while `take` may wait, up to

@@ -29,6 +29,11 @@ pub(crate) enum Failure {
     /// The connection ended, or broke, where a reply was due.
     #[error("the connection to agentosd was lost while {waiting_for}")]
     Lost { waiting_for: String, source: Option<io::Error> },
+    /// No reply within `seconds`.
+    #[error(
+        "agentosd does not answer {method} (waited {seconds} s); look at its log, then restart it: systemctl restart agentosd"
+    )]
+    Silent { method: &'static str, seconds: u64 },
     /// agentosd refused, and says why.
     #[error(transparent)]
     Refused(#[from] ControlError),
@@ -88,7 +93,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::NoSocket(_) | Self::NobodyAnswers(_) | Self::NotInGroup(_) => exit_code::NO_DAEMON,
-            Self::Connect { .. } | Self::Lost { .. } => exit_code::NO_DAEMON,
+            Self::Connect { .. } | Self::Lost { .. } | Self::Silent { .. } => exit_code::NO_DAEMON,
             Self::Refused(error) => error.exit_code(),
             Self::Usage(_) => exit_code::USAGE,
             Self::Policy(_) => exit_code::BAD_POLICY,

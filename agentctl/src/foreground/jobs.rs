@@ -19,13 +19,19 @@ impl<M: Start> Session<'_, M> {
                     terminal.forget();
                 }
                 if self.forwarding == Forwarding::All {
-                    self.forward(Signal::CONT);
+                    self.forward(Signal::CONT).unwrap_or_else(|silent| show::notice(&silent.sentence()));
                 }
             }
             Request::Forward(number) => {
                 let signal = Signal::from_number(number).filter(|signal| self.is_for_the_agent(*signal));
                 match signal {
-                    Some(signal) => self.forward(signal),
+                    // A daemon that hangs must not make this command one that nothing ends.
+                    Some(signal) => {
+                        return self.forward(signal).map_err(|silent| {
+                            show::notice(&silent.sentence());
+                            Failure::Signal(u8::try_from(number).unwrap_or(0))
+                        });
+                    }
                     None => return Err(Failure::Signal(u8::try_from(number).unwrap_or(0))),
                 }
             }
@@ -44,12 +50,17 @@ impl<M: Start> Session<'_, M> {
             }
     }
 
-    /// A signal that cannot be delivered must not end the foreground command, but the person who sent it must know.
-    fn forward(&mut self, signal: Signal) {
-        if let Some(target) = self.target.as_ref().filter(|_| self.exit.is_none())
-            && let Err(failure) = self.control.kill(target, signal)
-        {
-            show::notice(&format!("{signal} did not reach {}: {}", target.name, failure.sentence()));
+    /// A signal that cannot be delivered must not end the foreground command, but the person who sent it must know. An
+    /// error only when agentosd does not answer.
+    fn forward(&mut self, signal: Signal) -> Result<(), Failure> {
+        let Some(target) = self.target.as_ref().filter(|_| self.exit.is_none()) else { return Ok(()) };
+        match self.control.kill(target, signal) {
+            Ok(()) => Ok(()),
+            Err(silent @ Failure::Silent { .. }) => Err(silent),
+            Err(failure) => {
+                show::notice(&format!("{signal} did not reach {}: {}", target.name, failure.sentence()));
+                Ok(())
+            }
         }
     }
 
@@ -60,7 +71,7 @@ impl<M: Start> Session<'_, M> {
             return;
         }
         if self.forwarding == Forwarding::All {
-            self.forward(Signal::STOP);
+            self.forward(Signal::STOP).unwrap_or_else(|silent| show::notice(&silent.sentence()));
         }
         if let Some(terminal) = &mut self.terminal {
             terminal.restore();

@@ -8,6 +8,11 @@ use protocol::error::ControlError;
 use protocol::ids::AgentName;
 use protocol::signal::Signal;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// How long agentosd may take to answer while the person waits at a terminal that does nothing; a stop takes ten seconds
+/// at most.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// An agent, or a further process in it.
 #[derive(Clone, Debug)]
@@ -53,7 +58,7 @@ impl Control {
             Some(client) => client,
             none => none.insert(Client::connect(&self.socket)?),
         };
-        match client.call(request) {
+        match client.call_within(request, PATIENCE) {
             Ok(_) => Ok(()),
             Err(Failure::Refused(error)) if has_ended(&error) => Ok(()),
             Err(failure) => {
