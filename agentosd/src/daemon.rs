@@ -141,8 +141,12 @@ impl Daemon {
         Ok(())
     }
 
-    /// Counts agents among those that have ended, and has removed what is too much then.
+    /// Counts agents among those that have ended, and has removed what is too much then. At the daemon's end that is
+    /// left to the next start: the tasks that would do it are ending too.
     pub(crate) fn keep(&self, ended: impl IntoIterator<Item = Ended>) {
+        if self.ending.load(Ordering::Acquire) {
+            return;
+        }
         let surplus = self.retention.add(ended).into_iter();
         let surplus: Vec<_> =
             surplus.filter_map(|(ended, why)| Some((self.registry.run(&ended.name, ended.id)?, why))).collect();
@@ -153,10 +157,8 @@ impl Daemon {
         // Not awaited: the caller is a task, and may be asked itself. One after the other, since it may be thousands.
         tokio::spawn(async move {
             for (handle, why) in surplus {
-                if let Err(error) = handle.ask(|answer| Request::Retire { why, answer }).await {
-                    // Somebody else was faster, or the daemon ends; then the next start looks again.
-                    crate::journal::info(format_args!("{} is not removed: {error}", handle.name()));
-                }
+                // Somebody else may have removed it meanwhile.
+                handle.ask(|answer| Request::Retire { why, answer }).await.unwrap_or(());
             }
             drop(alive);
         });
