@@ -46,6 +46,29 @@ test: setup lint ## Everything CI runs
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked --no-fail-fast
 
+fuzzers := $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+# Besides fuzz/seeds: policies that are there anyway.
+seeds_of_policy := policies/profiles policies/tests/data
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz $(fuzzers:%=fuzz-%)
+fuzz: $(fuzzers:%=fuzz-%) ## Hostile bytes by libFuzzer, FUZZ_SECONDS=60 for each target
+
+.PHONY: fuzz-setup
+fuzz-setup:
+	@command -v c++ > /dev/null || { echo "make fuzz: libFuzzer needs a C++ compiler: apt-get install g++" >&2; exit 1; }
+	@command -v cargo-fuzz > /dev/null || $(CARGO) install cargo-fuzz --locked
+
+# The dependencies are tried in the versions that the programs have; cargo adds the fuzzer's own.
+fuzz/Cargo.lock: Cargo.lock
+	cp $< $@
+
+# Without a sanitizer: those need nightly Rust, and what is tried has no unsafe code of ours.
+$(fuzzers:%=fuzz-%): fuzz-%: fuzz-setup fuzz/Cargo.lock
+	mkdir -p fuzz/corpus/$*
+	$(CARGO) fuzz run --sanitizer none $* fuzz/corpus/$* fuzz/seeds/$* $(seeds_of_$*) -- \
+	  -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -rss_limit_mb=2048
+
 .PHONY: bench
 bench: setup build ## Speed, as ratios against peers in one run
 	$(CARGO) build --release --locked -p probe --bins

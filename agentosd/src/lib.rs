@@ -18,6 +18,8 @@ pub mod denial;
 mod directories;
 mod doors;
 mod events;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod group;
 mod journal;
 mod lifecycle;

@@ -10,6 +10,8 @@
 //! buffer; what did not fit shows as [`Completeness::Incomplete`].
 
 mod event;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzed;
 mod ledger;
 #[cfg(test)]
 mod live;
@@ -24,6 +26,8 @@ mod words;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use fuzzed::fuzzed;
 pub use ledger::{LIST_BYTES, LIST_LENGTH};
 pub use settings::{RestoreError, Settings};
 

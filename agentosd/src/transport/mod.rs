@@ -4,12 +4,16 @@
 //! per uid; a peer that does not take its replies is cut off. Nothing here knows what the calls are about.
 
 mod connection;
+#[cfg(any(test, feature = "fuzzing"))]
+mod fuzzed;
 mod listener;
 mod parameters;
 mod service;
 mod socket;
 
 pub(crate) use connection::{Door, Ended, Incoming, Outgoing};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use fuzzed::fuzzed;
 pub(crate) use listener::{Bounds, listen, serve};
 pub(crate) use parameters::parse;
 
