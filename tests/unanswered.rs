@@ -95,7 +95,7 @@ fn a_foreground_command_can_be_ended_when_the_daemon_hangs() {
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("agentctl can be started");
     let mut ready = [0; 6];
     child.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("it runs");
-    let hung = Pid::from_raw(i32::try_from(daemon.pid()).expect("fits")).expect("a pid");
+    let hung = Pid::from_raw(daemon.pid()).expect("a pid");
     kill_process(hung, Signal::STOP).expect("our own daemon");
     kill_process(Pid::from_child(&child), Signal::TERM).expect("our own child");
     let mut status = None;

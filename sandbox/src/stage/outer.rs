@@ -1,5 +1,6 @@
 //! The outer half: carries out orders, pumps streams, and reports. Root, single-threaded, outside the agent's cgroup.
 
+mod end;
 mod launch;
 mod process;
 mod spare;
@@ -13,16 +14,10 @@ use crate::message::{Failure, Order, ProcessNumber, Received, Receiver, Report, 
 use crate::plan::{Identity, Template};
 use process::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::time::{Duration, Instant};
-
-/// How long a client that does not read can hold up the report of the end.
-const CLIENT_PATIENCE: Duration = Duration::from_secs(5);
-/// What a process that was killed with the agent is reported with (`wait(2)`: killed by SIGKILL).
-const KILLED: i32 = libc::SIGKILL;
+use std::time::Instant;
 
 /// Everything the outer half holds.
 struct Outer<'a> {
@@ -127,7 +122,7 @@ impl Outer<'_> {
                 self.furnished.iter_mut().for_each(Furnished::suspect);
             }
             if ready.init_socket {
-                self.take_reports()?;
+                self.take_report()?;
             }
             if ready.init_takes {
                 self.go_on_asking()?;
@@ -204,7 +199,8 @@ impl Outer<'_> {
         }
     }
 
-    fn take_reports(&mut self) -> Step {
+    /// Takes one report; false when there is none.
+    fn take_report(&mut self) -> Step<bool> {
         match self.reports.receive(&self.init.socket).attempt("read PID 1's report")? {
             Received::Message(inner::Report::Forked { process }, mut fds) => {
                 let pidfd = fds.pop();
@@ -219,11 +215,12 @@ impl Outer<'_> {
             Received::Message(inner::Report::Exited { process, status, .. }, _) => {
                 self.with(process, |running| running.exit(status));
             }
-            Received::Message(inner::Report::Failed(failure), _) => return self.fail(failure),
+            Received::Message(inner::Report::Failed(failure), _) => self.fail(failure)?,
+            Received::Message(inner::Report::Done, _) => {}
             // Its pidfd says that PID 1 has ended, and why nothing more comes.
-            Received::Message(inner::Report::Done, _) | Received::Nothing | Received::End => {}
+            Received::Nothing | Received::End => return Ok(false),
         }
-        Ok(())
+        Ok(true)
     }
 
     /// PID 1 could not go on, and is gone: the daemon hears the cause, and everything inside is ended.
@@ -253,94 +250,6 @@ impl Outer<'_> {
             self.tell(report, &fds)?;
         }
         self.running.retain(|_, running| !running.done);
-        Ok(())
-    }
-
-    /// Nothing of the agent lives any more; what it wrote last is still in the pipes.
-    fn finish(&mut self) -> Step {
-        // Its last reports may have come after the look at its socket.
-        while let Received::Message(..) = self.peek_reports()? {}
-        self.running.values_mut().for_each(|running| running.streams.process_ended());
-        let deadline = Instant::now() + CLIENT_PATIENCE;
-        loop {
-            self.pump()?;
-            let spent = self.log.as_ref().is_some_and(|log| log.spent);
-            // One that was never heard to run has written nothing.
-            let drained = |running: &Running| !running.announced || spent || running.streams.drained(true);
-            if self.running.values().all(drained) {
-                break;
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                // A client that does not read, or a pipe whose other end the agent has handed to somebody outside.
-                break;
-            }
-            self.wait_streams(left)?;
-        }
-        for (process, running) in &self.running {
-            if *process != 0 && running.announced {
-                self.tell(&Report::Exited { process: *process, status: KILLED }, &[])?;
-            }
-        }
-        match self.main {
-            Main::Started => {}
-            Main::Failed => return Ok(()),
-            Main::Unsaid => return Err(io::Error::other("it was killed before")).attempt("start the main process"),
-        }
-        let status = self.main_status.unwrap_or(KILLED);
-        // Closing our ends first lets a client read to the end before it hears of the exit.
-        self.running.clear();
-        self.tell(&Report::Ended { status, output: self.log.as_ref().map_or(0, |log| log.total) }, &[])
-    }
-
-    fn peek_reports(&mut self) -> Step<Received<()>> {
-        let mut fds = [PollFd::new(&self.init.socket, PollFlags::IN)];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&now)).attempt("look for reports")?;
-        if !fds[0].revents().contains(PollFlags::IN) {
-            return Ok(Received::End);
-        }
-        match self.reports.receive(&self.init.socket).attempt("read PID 1's report")? {
-            Received::Message(inner::Report::Exited { process: 0, status, .. }, _) => {
-                self.main_status = Some(status);
-                Ok(Received::Message((), Vec::new()))
-            }
-            Received::Message(inner::Report::Failed(failure), _) => {
-                self.fail(failure)?;
-                Ok(Received::Message((), Vec::new()))
-            }
-            Received::Message(..) => Ok(Received::Message((), Vec::new())),
-            Received::Nothing | Received::End => Ok(Received::End),
-        }
-    }
-
-    fn wait_streams(&self, left: Duration) -> Step {
-        let interests: Vec<_> = self.running.values().flat_map(|running| running.interests(false)).collect();
-        let mut fds: Vec<_> = interests.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        let timeout = Timespec::try_from(left).map_err(io::Error::other).attempt("wait")?;
-        match poll(&mut fds, Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error).attempt("wait for the streams"),
-        }
-    }
-
-    /// Lets the daemon answer before PID 1's end takes the processors; it lets go of the socket when it has.
-    fn wait_for_dismissal(&self) -> io::Result<()> {
-        let mut fds = [PollFd::new(self.daemon, PollFlags::IN)];
-        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-        match poll(&mut fds, Some(&second)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Kills PID 1, and with it everything inside, and reaps it.
-    fn end_init(&self) -> io::Result<()> {
-        match pidfd_send_signal(&self.init.pidfd, Signal::KILL) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => {}
-            Err(error) => return Err(error.into()),
-        }
-        waitid(WaitId::PidFd(self.init.pidfd.as_fd()), WaitIdOptions::EXITED)?;
         Ok(())
     }
 
