@@ -45,6 +45,10 @@ enum Test {
     Masked { index: u8, mask: u64, value: u64 },
     /// The low 32 bits are this number; the kernel ignores the rest of an `int` argument, and so must the filter.
     Is { index: u8, value: u64 },
+    /// The low 32 bits are another number.
+    IsNot { index: u8, value: u64 },
+    /// `argument <= value`, 64 bits.
+    AtMost { index: u8, value: u64 },
 }
 
 impl Test {
@@ -54,6 +58,12 @@ impl Test {
                 SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)
             }
             Self::Is { index, value } => SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value),
+            Self::IsNot { index, value } => {
+                SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, value)
+            }
+            Self::AtMost { index, value } => {
+                SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::Le, value)
+            }
         }
     }
 }
@@ -87,7 +97,8 @@ impl Filters {
         Ok(Self { logged, quiet: quiet() })
     }
 
-    /// Loads both for this process and all that it starts. Needs no_new_privs.
+    /// Loads both for this process and all that it starts. Needs no_new_privs, and CAP_BPF so as not to depend on what
+    /// others leave of the memory for compiled filters (`bpf_jit_charge_modmem()`).
     ///
     /// # Errors
     /// As `seccomp(2)`.

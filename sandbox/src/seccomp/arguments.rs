@@ -47,7 +47,17 @@ fn files() -> Vec<(Sysno, Ways)> {
         (Sysno::renameat2, vec![vec![Test::Masked { index: 4, mask: 1 << 2, value: 0 }]]),
         (Sysno::mknod, nodes(1)),
         (Sysno::mknodat, nodes(2)),
+        (Sysno::setxattr, small(3)),
+        (Sysno::lsetxattr, small(3)),
+        (Sysno::fsetxattr, small(3)),
     ]
+}
+
+/// An access control list is kernel memory that is counted for nobody (`posix_acl_alloc()`), up to 64 KiB a file. With
+/// this bound it takes no more than the file itself, which is counted.
+fn small(size: u8) -> Ways {
+    const LARGEST: u64 = 1024;
+    vec![vec![Test::AtMost { index: size, value: LARGEST }]]
 }
 
 /// CLONE_NEW*: namespaces give a process powers over them, and so kernel code that was written for root.
@@ -96,7 +106,19 @@ fn sockets() -> Vec<(Sysno, Ways)> {
                 .map(|(k, p)| vec![family(inet), kind(k), protocol(p)]),
         );
     }
-    vec![(Sysno::socket, ways), (Sysno::socketpair, vec![vec![family(UNIX)]])]
+    vec![(Sysno::socket, ways), (Sysno::socketpair, vec![vec![family(UNIX)]]), (Sysno::setsockopt, options())]
+}
+
+/// Every option but those that attach a program. Compiled programs share one bound on the host (`net.core.bpf_jit_limit`)
+/// with the filters of every unprivileged process; some thousand sockets exhaust it.
+fn options() -> Ways {
+    const SOCKET_LEVEL: u64 = 1;
+    /// SO_ATTACH_FILTER, SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF.
+    const ATTACH: [u64; 4] = [26, 50, 51, 52];
+    vec![
+        vec![Test::IsNot { index: 1, value: SOCKET_LEVEL }],
+        ATTACH.map(|option| Test::IsNot { index: 2, value: option }).to_vec(),
+    ]
 }
 
 /// Options of prctl(2) that concern the process alone.

@@ -26,6 +26,8 @@ pub(super) const ABSENT: &[Sysno] = &[
     Sysno::io_uring_setup,
     Sysno::io_uring_enter,
     Sysno::io_uring_register,
+    // Its size lies in memory; callers fall back to setxattr.
+    Sysno::setxattrat,
     // Newer than most programs and not needed by any: their absence is ordinary.
     Sysno::statmount,
     Sysno::listmount,
@@ -49,13 +51,13 @@ pub(super) const ALLOWED: &[Group] = &[
         Sysno::getdents64, Sysno::getcwd, Sysno::chdir, Sysno::fchdir, Sysno::getxattr, Sysno::lgetxattr, Sysno::fgetxattr,
         Sysno::listxattr, Sysno::llistxattr, Sysno::flistxattr, Sysno::getxattrat, Sysno::listxattrat,
     ]},
-    Group { why: "changing files; permission bits that change identity are filtered in `arguments`, the rest is the view's and Landlock's", calls: &[
+    Group { why: "changing files; permission bits that change identity, and the size of attributes, are filtered in `arguments`, the rest is the view's and Landlock's", calls: &[
         Sysno::mkdir, Sysno::mkdirat, Sysno::rmdir, Sysno::unlink, Sysno::unlinkat, Sysno::rename, Sysno::renameat,
         Sysno::link, Sysno::linkat, Sysno::symlink, Sysno::symlinkat, Sysno::truncate, Sysno::ftruncate,
         Sysno::fallocate, Sysno::fsync, Sysno::fdatasync, Sysno::sync_file_range, Sysno::syncfs, Sysno::sync, Sysno::msync,
         Sysno::flock, Sysno::utime, Sysno::utimes, Sysno::utimensat, Sysno::futimesat, Sysno::chown, Sysno::fchown,
-        Sysno::lchown, Sysno::fchownat, Sysno::umask, Sysno::setxattr, Sysno::lsetxattr, Sysno::fsetxattr,
-        Sysno::removexattr, Sysno::lremovexattr, Sysno::fremovexattr, Sysno::setxattrat, Sysno::removexattrat,
+        Sysno::lchown, Sysno::fchownat, Sysno::umask,
+        Sysno::removexattr, Sysno::lremovexattr, Sysno::fremovexattr, Sysno::removexattrat,
     ]},
     Group { why: "waiting and being told", calls: &[
         Sysno::poll, Sysno::ppoll, Sysno::select, Sysno::pselect6, Sysno::epoll_create, Sysno::epoll_create1, Sysno::epoll_ctl,
@@ -102,9 +104,9 @@ pub(super) const ALLOWED: &[Group] = &[
     Group { why: "limits and counters of its own", calls: &[
         Sysno::getrlimit, Sysno::setrlimit, Sysno::prlimit64, Sysno::getrusage, Sysno::sysinfo, Sysno::uname, Sysno::getrandom,
     ]},
-    Group { why: "sockets that exist already; socket and socketpair are filtered in `arguments`", calls: &[
+    Group { why: "sockets that exist already; socket, socketpair and setsockopt are filtered in `arguments`", calls: &[
         Sysno::connect, Sysno::bind, Sysno::listen, Sysno::accept, Sysno::accept4, Sysno::shutdown, Sysno::getsockname,
-        Sysno::getpeername, Sysno::getsockopt, Sysno::setsockopt, Sysno::sendto, Sysno::recvfrom, Sysno::sendmsg,
+        Sysno::getpeername, Sysno::getsockopt, Sysno::sendto, Sysno::recvfrom, Sysno::sendmsg,
         Sysno::recvmsg, Sysno::sendmmsg, Sysno::recvmmsg,
     ]},
     Group { why: "System V and POSIX queues; the IPC namespace holds only its own", calls: &[

@@ -136,6 +136,16 @@ fn arguments_are_read_as_the_kernel_reads_them() {
     assert_eq!(answer(Sysno::socket, arguments(&[2, 2, 1])), REFUSED, "ping");
     assert_eq!(answer(Sysno::socket, arguments(&[16, 3, 0])), REFUSED, "netlink");
     assert_eq!(answer(Sysno::socket, arguments(&[0x1_0000_0010, 3, 0])), REFUSED, "netlink with high bits");
+    assert_eq!(answer(Sysno::setsockopt, arguments(&[0, 1, 2])), ALLOW, "SO_REUSEADDR");
+    assert_eq!(answer(Sysno::setsockopt, arguments(&[0, 6, 26])), ALLOW, "26 of another level");
+    for option in [26, 50, 51, 52, 0xffff_ffff_0000_001a] {
+        assert_eq!(answer(Sysno::setsockopt, arguments(&[0, 0x1_0000_0001, option])), REFUSED, "{option:#x}");
+    }
+    for call in [Sysno::setxattr, Sysno::lsetxattr, Sysno::fsetxattr] {
+        assert_eq!(answer(call, arguments(&[0, 0, 0, 1024])), ALLOW);
+        assert_eq!(answer(call, arguments(&[0, 0, 0, 1025])), REFUSED);
+        assert_eq!(answer(call, arguments(&[0, 0, 0, 1 << 32])), REFUSED);
+    }
     assert_eq!(answer(Sysno::personality, arguments(&[0x40_0000])), REFUSED);
     assert_eq!(answer(Sysno::seccomp, arguments(&[1, 0])), ALLOW);
     assert_eq!(answer(Sysno::seccomp, arguments(&[1, 8])), REFUSED, "a listener");

@@ -7,7 +7,7 @@ use crate::plan::{Plan, Rlimits};
 use crate::seccomp::Filters;
 use crate::sys::mount::{Attributes, set_attributes};
 use crate::sys::signal::die_with_parent;
-use caps::CapSet;
+use caps::{CapSet, Capability};
 use rustix::process::{DumpableBehavior, Gid, Resource, Rlimit, Uid, setrlimit};
 use rustix::thread::{
     CapabilitiesSecureBits, set_capabilities_secure_bits, set_no_new_privs, set_thread_groups, set_thread_res_gid,
@@ -27,9 +27,10 @@ pub(super) fn confine_early() -> Step {
 
 /// Confines PID 1. Each line's place has a reason:
 /// the host name, the read-only root and the rule set need privilege; the bounding set and the securebits are gone since
-/// [`confine_early`]; the change of uid ends privilege and must be the last thing that needs it; no_new_privs lets an unprivileged process load
-/// Landlock and seccomp, and Landlock comes before seccomp because the filter is the one thing that cannot be taken back
-/// or looked behind.
+/// [`confine_early`]; the change of uid ends privilege and must be the last thing that needs it; no_new_privs lets an
+/// unprivileged process load Landlock and seccomp, and Landlock comes before seccomp because the filter is the one thing
+/// that cannot be taken back or looked behind. One capability is held until then: without it, an agent that fills the
+/// host's memory for compiled filters would keep every other one from being started.
 pub(super) fn confine(plan: &Plan, prepared: Option<Rules>, filters: &Filters) -> Step {
     nix::unistd::sethostname(&plan.hostname).map_err(io::Error::from).attempt("set the host name")?;
     make_root_read_only()?;
@@ -38,13 +39,13 @@ pub(super) fn confine(plan: &Plan, prepared: Option<Rules>, filters: &Filters) -
     close_all_on_exec()?;
     set_thread_groups(&[]).attempt("drop the supplementary groups")?;
     change_identity(plan)?;
-    empty(CapSet::Permitted)?;
-    empty(CapSet::Inheritable)?;
+    keep_only(Capability::CAP_BPF)?;
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable).attempt("make PID 1 undumpable")?;
     die_with_parent().attempt("tie PID 1 to its parent")?;
     set_no_new_privs(true).attempt("set no_new_privs")?;
     landlock::restrict(rules)?;
-    filters.load().attempt("load the system call filter")
+    filters.load().attempt("load the system call filter")?;
+    empty(CapSet::Permitted)
 }
 
 fn make_root_read_only() -> Step {
@@ -77,6 +78,13 @@ fn limit(limits: Rlimits) -> Step {
 /// the child's `execve(2)` closes them. What is opened later is opened close-on-exec.
 fn close_all_on_exec() -> Step {
     crate::sys::kernel::close_on_exec_from(0).attempt("mark descriptors close-on-exec")
+}
+
+fn keep_only(capability: Capability) -> Step {
+    let one = [capability].into();
+    empty(CapSet::Inheritable)?;
+    caps::set(None, CapSet::Effective, &one).map_err(io::Error::other).attempt("drop the capabilities")?;
+    caps::set(None, CapSet::Permitted, &one).map_err(io::Error::other).attempt("drop the capabilities")
 }
 
 fn empty(set: CapSet) -> Step {

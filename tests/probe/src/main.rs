@@ -19,6 +19,7 @@ mod host_files;
 mod inheritance;
 mod ipc;
 mod kernel;
+mod kernel_memory;
 mod launcher;
 mod memory_surface;
 mod modes;

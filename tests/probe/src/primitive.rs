@@ -3,9 +3,9 @@
 use serde::{Serialize, Serializer};
 
 use crate::{
-    allowed, credentials, host_files, inheritance, ipc, kernel, launcher, memory_surface, modes, mount_api, mounts,
-    namespaces, netlink, network, outcome::Attempt, params::Params, priorities, processes, signals, surface, terminal,
-    workspace,
+    allowed, credentials, host_files, inheritance, ipc, kernel, kernel_memory, launcher, memory_surface, modes,
+    mount_api, mounts, namespaces, netlink, network, outcome::Attempt, params::Params, priorities, processes, signals,
+    surface, terminal, workspace,
 };
 
 /// One thing that an attacker tries.
@@ -62,6 +62,7 @@ pub(crate) const FAMILIES: &[Family] = &[
             kernel::PRIMITIVES,
             surface::PRIMITIVES,
             memory_surface::PRIMITIVES,
+            kernel_memory::PRIMITIVES,
             terminal::PRIMITIVES,
             modes::PRIMITIVES,
         ],
