@@ -81,6 +81,27 @@ fn a_forbidden_system_call_is_named_with_who_tried() {
 }
 
 #[test]
+fn an_agent_cannot_put_refusals_of_its_own_into_the_list() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    if !listed(&daemon) {
+        return;
+    }
+    let (launch, _) = tests::hostile(&daemon, "memory: 64MiB, pids: 32");
+    let agent = daemon.spawn(&launch, &[&tests::probe(), "own-filters"]);
+    // The control: its own filters did answer, by killing a thread and a process; and what ours refused is listed.
+    wait_until("the last refusal", SOON, || agent.output().contains("mount: "));
+    let said = agent.output();
+    assert!(said.contains("0x0: ") && said.contains("Operation not permitted"), "{said}");
+    assert_eq!(said.matches(", 31)").count(), 2, "SIGSYS twice: {said}");
+    let list = wait_for(&agent, 1);
+    let refused: Vec<&str> = list.iter().filter_map(|denial| denial["sentence"].as_str()).collect();
+    assert_eq!(refused, ["mount: system call refused by seccomp (all policies)"]);
+}
+
+#[test]
 fn a_burst_is_listed_whole() {
     if !tests::is_root() {
         return;

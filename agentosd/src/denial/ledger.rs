@@ -104,7 +104,8 @@ impl Ledger {
     }
 
     fn refused(&mut self, refusal: Refusal) {
-        if matches!(refusal.by, By::Seccomp(code) if system_call::let_through(code)) {
+        let is_the_policys = |code| refusal.call.as_ref().is_some_and(|call| system_call::is_the_policys(code, call));
+        if matches!(refusal.by, By::Seccomp(code) if !is_the_policys(code)) {
             return;
         }
         let Some(uid) = self.whose(&refusal) else { return };

@@ -1,4 +1,4 @@
-//! System calls by name, and what a seccomp filter's answer did to them.
+//! System calls by name, and what a seccomp filter's answer did to them, if it was the policy's.
 
 use super::record::Call;
 use syscalls::Sysno;
@@ -20,7 +20,7 @@ pub(super) fn name(call: &Call) -> String {
         let machine = machine.map_or_else(|| format!("architecture {:#x}", call.arch), |(_, name)| (*name).to_owned());
         return format!("{machine} system call {}", call.number);
     }
-    if NATIVE == 0xc000_003e && call.number & X32 != 0 {
+    if is_x32(call) {
         return match known(call.number ^ X32) {
             Some(call) => format!("x32 system call {call}"),
             None => format!("x32 system call {}", call.number ^ X32),
@@ -29,22 +29,35 @@ pub(super) fn name(call: &Call) -> String {
     known(call.number).map_or_else(|| format!("system call {}", call.number), |call| call.name().to_owned())
 }
 
+fn is_x32(call: &Call) -> bool {
+    call.arch == 0xc000_003e && call.number & X32 != 0
+}
+
 fn known(number: u64) -> Option<Sysno> {
     Sysno::new(usize::try_from(number).ok()?)
 }
 
-/// What a filter's answer did (`SECCOMP_RET_…`, include/uapi/linux/seccomp.h); the low half is data.
+/// The upper half of a filter's answer, `SECCOMP_RET_ACTION_FULL` (include/uapi/linux/seccomp.h); the rest is data.
+const ACTION: u32 = 0xffff_0000;
+const KILL_PROCESS: u32 = 0x8000_0000;
+const ERRNO: u32 = 0x0005_0000;
+
+/// What a filter's answer did.
 pub(super) fn outcome(code: u32) -> &'static str {
-    match code & 0xffff_0000 {
-        0x8000_0000 => "killed by seccomp (all policies)",
-        0x0000_0000 => "thread killed by seccomp (all policies)",
-        0x0003_0000 => "system call refused with a signal by seccomp (all policies)",
+    match code & ACTION {
+        KILL_PROCESS => "killed by seccomp (all policies)",
         _ => "system call refused by seccomp (all policies)",
     }
 }
 
-/// Whether that answer let the call through, or asked somebody else.
-pub(super) fn let_through(code: u32) -> bool {
-    // LOG, ALLOW, TRACE and USER_NOTIF.
-    matches!(code & 0xffff_0000, 0x7ffc_0000 | 0x7fff_0000 | 0x7ff0_0000 | 0x7fc0_0000)
+/// Whether the policy's filter gave that answer. An agent may have filters of its own, and the record does not say whose
+/// it was. A refusal with an error number is recorded only for a filter that was loaded with `SECCOMP_FILTER_FLAG_LOG`,
+/// which ours denies to all others; what kills is always recorded (`seccomp_log()` in kernel/seccomp.c), and ours kills
+/// for the calls of another ABI and for nothing else. No other answer is ever ours.
+pub(super) fn is_the_policys(code: u32, call: &Call) -> bool {
+    match code & ACTION {
+        ERRNO => true,
+        KILL_PROCESS => call.arch != NATIVE || is_x32(call),
+        _ => false,
+    }
 }

@@ -220,6 +220,37 @@ fn a_flood_is_counted_and_not_kept() {
 }
 
 #[test]
+fn what_a_filter_of_the_agents_own_refuses_is_not_the_policys() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 501, 1);
+    let answered = |arch: &str, number: u64, code: u32| {
+        let rest = format!(
+            "auid=1 uid=501 gid=501 ses=1 pid=9 comm=\"x\" exe=\"/x\" sig=31 arch={arch} syscall={number} compat=0 ip=0x1 code={code:#x}"
+        );
+        other(kind::SECCOMP, 1, &rest)
+    };
+    let (native, i386) = ("c000003e", "40000003");
+    const X32: u64 = 0x4000_0000;
+    let own = [0, 0x8000_0000, 0x3_0000, 0x7fc0_0000, 0x7ff0_0000, 0x7ffc_0000].map(|code| answered(native, 39, code));
+    // A thread of a foreign ABI that a filter of its own killed is not ours either: ours kills the process.
+    let own = own.into_iter().chain([answered(i386, 20, 0), answered(native, X32 | 1, 0)]);
+    let ours =
+        [answered(native, 165, 0x5_0000), answered(i386, 20, 0x8000_0000), answered(native, X32 | 1, 0x8000_0000)];
+    feed(&mut ledger, own.chain(ours));
+    let said: Vec<String> = drained(list).into_iter().map(|denial| denial.sentence).collect();
+    assert_eq!(
+        said,
+        [
+            "mount: system call refused by seccomp (all policies)",
+            "i386 system call 20: killed by seccomp (all policies)",
+            "x32 system call write: killed by seccomp (all policies)",
+        ]
+    );
+    let progress = ledger.progress(501).expect("registered");
+    assert_eq!((progress.seq, progress.unlisted), (3, 0));
+}
+
+#[test]
 fn events_without_an_end_do_not_pile_up() {
     let (mut assembly, now) = (Assembly::default(), Instant::now());
     let mut passed = 0_u32;

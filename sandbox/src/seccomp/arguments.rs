@@ -68,19 +68,21 @@ const NEW_TIME: u64 = 0x80;
 fn processes() -> Vec<(Sysno, Ways)> {
     const SET_MODE_FILTER: u64 = 1;
     const GET_ACTION_AVAIL: u64 = 2;
+    const FLAG_LOG: u64 = 1 << 1;
     const NEW_LISTENER: u64 = 1 << 3;
     vec![
         (Sysno::clone, vec![vec![Test::Masked { index: 0, mask: NAMESPACES, value: 0 }]]),
         (Sysno::unshare, vec![vec![Test::Masked { index: 0, mask: NAMESPACES | NEW_TIME, value: 0 }]]),
         // Confining itself further, but not out of the log's sight: no LOG_SAME_EXEC_OFF, no LOG_SUBDOMAINS_OFF.
         (Sysno::landlock_restrict_self, vec![vec![Test::Masked { index: 1, mask: 1 | 1 << 2, value: 0 }]]),
-        // Filtering itself further, but not supervising: a listener could answer for a process of another filter.
+        // Filtering itself further, but not supervising: a listener could answer for a process of another filter. Nor
+        // logged: a record does not say which filter answered, and its answers would read as this one's.
         (
             Sysno::seccomp,
             vec![
                 vec![
                     Test::Is { index: 0, value: SET_MODE_FILTER },
-                    Test::Masked { index: 1, mask: NEW_LISTENER, value: 0 },
+                    Test::Masked { index: 1, mask: NEW_LISTENER | FLAG_LOG, value: 0 },
                 ],
                 vec![Test::Is { index: 0, value: GET_ACTION_AVAIL }],
             ],

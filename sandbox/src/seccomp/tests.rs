@@ -150,3 +150,12 @@ fn arguments_are_read_as_the_kernel_reads_them() {
     assert_eq!(answer(Sysno::seccomp, arguments(&[1, 0])), ALLOW);
     assert_eq!(answer(Sysno::seccomp, arguments(&[1, 8])), REFUSED, "a listener");
 }
+
+#[test]
+fn an_own_filter_cannot_write_refusals_into_the_log() {
+    const LOG: u64 = 2;
+    const TSYNC: u64 = 1;
+    assert_eq!(answer(Sysno::seccomp, arguments(&[1, TSYNC])), ALLOW);
+    assert_eq!(answer(Sysno::seccomp, arguments(&[1, LOG])), REFUSED);
+    assert_eq!(answer(Sysno::seccomp, arguments(&[1, LOG | TSYNC])), REFUSED);
+}

@@ -133,6 +133,18 @@ pub(crate) const PRIMITIVES: &[Primitive] = &[
         },
     },
     Primitive {
+        id: "kernel.seccomp_logged",
+        tries: "seccomp(FLAG_LOG): a filter whose answers the kernel logs as it logs the sandbox's",
+        denials: CALL,
+        control: Root,
+        run: |_| {
+            const FLAG_LOG: i32 = 2;
+            no_new_privs()?;
+            call(libc::SYS_seccomp, &[w(1), w(FLAG_LOG), ptr(&filter_of(ALLOW_ALL).program())])?;
+            reached("the log of refusals")
+        },
+    },
+    Primitive {
         id: "kernel.seccomp_widen",
         tries: "add a filter that allows everything, then unshare(CLONE_NEWUTS)",
         denials: CALL,

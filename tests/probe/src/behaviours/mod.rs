@@ -6,6 +6,7 @@
 mod bench;
 mod bombs;
 mod catching;
+mod filters;
 mod report;
 mod stubborn;
 mod targets;
@@ -82,6 +83,9 @@ const BEHAVIOURS: &[Behaviour] = &[
     row("kill-all", "SIGKILL to everyone (refuses in the host's process namespace)", |_| stubborn::kill_all()),
     row("bench", "getpid|open|read|stat N [PATH]: print the nanoseconds of one call", |words| {
         bench::time(text(words, 0, "the call")?, number(words, 1, "N")?, words.get(2).copied())
+    }),
+    row("own-filters", "be refused by filters of its own, then by the sandbox's (mount), and stay", |_| {
+        filters::refusals()
     }),
     row("env", "print the environment, one NAME=VALUE a line", |_| report::environment()),
     row("status", "print /proc/self/status, mountinfo and cgroup as one JSON object", |_| report::status()),
