@@ -102,6 +102,35 @@ fn an_agent_cannot_put_refusals_of_its_own_into_the_list() {
 }
 
 #[test]
+fn a_domain_of_the_agents_own_is_never_taken_for_the_policys() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    if !listed(&daemon) {
+        return;
+    }
+    let (launch, _) = tests::hostile(&daemon, "memory: 64MiB, pids: 32");
+    // More than any table holds, and then the first again.
+    let agent = daemon.spawn(&launch, &[&tests::probe(), "own-domains", "1200", "/etc/ld.so.cache"]);
+    wait_until("the last refusal", Duration::from_secs(60), || agent.output().contains("done"));
+    let said = agent.output();
+    assert!(said.contains("outside: Ok") && said.contains("again: Err"), "the policy grants it: {said}");
+    let list = wait_for(&agent, 1202);
+    let sentence = |denial: &Value| denial["sentence"].as_str().expect("a sentence").to_owned();
+    assert_eq!(
+        sentence(&list[0]),
+        "read /etc/ld.so.cache: refused by a Landlock domain that was made inside the agent"
+    );
+    let forged: Vec<_> = list.iter().map(sentence).filter(|text| text.contains("granted by policy")).collect();
+    assert!(forged.is_empty(), "{forged:?}");
+    // The control: what the policy refuses is said to be its own, among all these.
+    assert!(!agent.exec(&["cat", "/etc/shadow"]).status.success());
+    let last = wait_for(&agent, 1203).pop().expect("a denial");
+    assert!(sentence(&last).starts_with("read /etc/shadow: not granted by policy "), "{last}");
+}
+
+#[test]
 fn a_burst_is_listed_whole() {
     if !tests::is_root() {
         return;

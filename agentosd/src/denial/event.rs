@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 pub(super) enum Event {
     /// Something was refused.
     Refused(Refusal),
-    /// A domain refused for the first time; `pid` made it.
-    DomainAllocated { domain: u64, pid: i32 },
+    /// A domain refused for the first time; `pid` made it, as `uid`.
+    DomainAllocated { domain: u64, pid: i32, uid: u32 },
     /// A domain is gone, after so many refusals.
     DomainDeallocated { domain: u64, denials: u64 },
     /// A mark that a daemon has put into the stream.
@@ -73,7 +73,7 @@ impl Assembly {
                 process: Some(process),
                 call: Some(call),
             })),
-            Body::DomainAllocated { domain, pid } => pass(Event::DomainAllocated { domain, pid }),
+            Body::DomainAllocated { domain, pid, uid } => pass(Event::DomainAllocated { domain, pid, uid }),
             Body::DomainDeallocated { domain, denials } => {
                 self.close_domain(domain, pass);
                 pass(Event::DomainDeallocated { domain, denials });

@@ -2,6 +2,9 @@
 //!
 //! An agent is known by its host uid, which no other agent has and which it cannot leave, and by the Landlock domain
 //! that its PID 1 made. Refusals of anybody else are dropped here. Nothing in this module grows with what an agent does.
+//!
+//! The kernel names a domain's maker at its first refusal, so the domain of an agent is the policy's once it was seen to
+//! be PID 1's, and never by exclusion: what was lost or forgotten makes no refusal the policy's.
 
 use super::event::{By, Event, Refusal};
 use super::words::{Source, denial};
@@ -14,8 +17,8 @@ use tokio::sync::mpsc::error::TrySendError;
 pub const LIST_LENGTH: u64 = 10_000;
 /// Bytes of text in an agent's list; a path may be 4096 bytes long, and thousands of such would fill the disk.
 pub const LIST_BYTES: usize = 4 << 20;
-/// Domains remembered that no registered PID 1 made.
-const STRANGERS: usize = 1024;
+/// Domains remembered that an agent's other processes made. They only make a sentence more exact.
+const NESTED: usize = 64;
 
 /// One registered agent.
 struct Agent {
@@ -28,6 +31,10 @@ struct Agent {
     losses: u64,
     /// Listened to from the start, so that silence means something.
     from_start: bool,
+    /// The last domains that its other processes made.
+    nested: VecDeque<u64>,
+    /// A domain refused whose maker is not known.
+    unknown: bool,
 }
 
 /// All registered agents.
@@ -36,7 +43,6 @@ pub(super) struct Ledger {
     agents: HashMap<u32, Agent>,
     by_domain: HashMap<u64, u32>,
     by_init: HashMap<i32, u32>,
-    strangers: VecDeque<u64>,
     /// Counts occasions on which records were lost, whosever they were.
     losses: u64,
 }
@@ -46,7 +52,16 @@ impl Ledger {
         let (uid, init, from_start) = (registration.uid, registration.init_pid, registration.resume.is_none());
         let progress = registration.resume.unwrap_or_default();
         self.forget(uid);
-        let agent = Agent { registration, progress, bytes: 0, counted: None, losses: self.losses, from_start };
+        let agent = Agent {
+            registration,
+            progress,
+            bytes: 0,
+            counted: None,
+            losses: self.losses,
+            from_start,
+            nested: VecDeque::new(),
+            unknown: false,
+        };
         self.agents.insert(uid, agent);
         self.by_init.insert(init, uid);
         if let Some(domain) = progress.domain {
@@ -83,15 +98,12 @@ impl Ledger {
     pub(super) fn take(&mut self, event: Event) {
         match event {
             Event::Refused(refusal) => self.refused(refusal),
-            Event::DomainAllocated { domain, pid } => match self.by_init.get(&pid) {
+            Event::DomainAllocated { domain, pid, uid } => match self.by_init.get(&pid) {
                 // The first is the confinement; PID 1 makes no second one.
-                Some(&uid) if self.agents.get(&uid).is_some_and(|agent| agent.progress.domain.is_none()) => {
-                    self.own(uid, domain);
+                Some(&own) if self.agents.get(&own).is_some_and(|agent| agent.progress.domain.is_none()) => {
+                    self.own(own, domain);
                 }
-                _ => {
-                    self.strangers.truncate(STRANGERS - 1);
-                    self.strangers.push_front(domain);
-                }
+                _ => self.agents.get_mut(&uid).into_iter().for_each(|agent| agent.remember(domain)),
             },
             Event::DomainDeallocated { domain, denials } => {
                 let uid = self.by_domain.get(&domain);
@@ -109,9 +121,8 @@ impl Ledger {
             return;
         }
         let Some(uid) = self.whose(&refusal) else { return };
-        let inside = self.made_inside(uid, &refusal);
         if let Some(agent) = self.agents.get_mut(&uid) {
-            agent.list(refusal, inside);
+            agent.list(refusal);
         }
     }
 
@@ -125,16 +136,6 @@ impl Ledger {
         // PID 1 inside runs under a uid that all agents share.
         let uid = Some(process.uid).filter(|uid| self.agents.contains_key(uid));
         uid.or_else(|| self.by_init.get(&process.pid).copied())
-    }
-
-    /// Whether a domain refused that a program inside the agent made, beneath ours.
-    fn made_inside(&self, uid: u32, refusal: &Refusal) -> bool {
-        let By::Landlock(access) = &refusal.by else { return false };
-        match self.agents.get(&uid).and_then(|agent| agent.progress.domain) {
-            Some(own) => own != access.domain,
-            // Our domain's first record was lost, or this is not ours: then the maker's record was seen.
-            None => self.strangers.contains(&access.domain),
-        }
     }
 
     /// How far an agent's list is.
@@ -169,18 +170,38 @@ impl Ledger {
 impl Agent {
     /// Whether a record of ours, had there been one, must have been seen.
     fn undisturbed(&self, losses: u64) -> bool {
-        self.from_start && self.losses == losses && self.progress.landlock == 0
+        self.from_start && self.losses == losses && self.progress.landlock == 0 && !self.unknown
     }
 
-    fn list(&mut self, refusal: Refusal, inside: bool) {
-        let ours = matches!(refusal.by, By::Landlock(_)) && !inside;
+    fn remember(&mut self, domain: u64) {
+        self.nested.truncate(NESTED - 1);
+        self.nested.push_front(domain);
+    }
+
+    /// Whose rules refused.
+    fn source(&self, refusal: &Refusal) -> Source<'_> {
+        let policy = Source::Policy(&self.registration.policy);
+        match (&refusal.by, self.progress.domain) {
+            (By::Seccomp(_), _) => policy,
+            (By::Landlock(access), Some(own)) if access.domain == own => policy,
+            // PID 1 makes one domain, so all others are made by others.
+            (By::Landlock(_), Some(_)) => Source::Inside,
+            (By::Landlock(access), None) if self.nested.contains(&access.domain) => Source::Inside,
+            (By::Landlock(_), None) => Source::Unknown,
+        }
+    }
+
+    fn list(&mut self, refusal: Refusal) {
+        let source = self.source(&refusal);
+        let ours = matches!((&refusal.by, source), (By::Landlock(_), Source::Policy(_)));
+        let unknown = self.unknown || source == Source::Unknown;
         if self.progress.seq >= LIST_LENGTH || self.bytes >= LIST_BYTES {
-            self.progress.unlisted += 1;
+            (self.unknown, self.progress.unlisted) = (unknown, self.progress.unlisted + 1);
             return;
         }
-        let source = if inside { Source::Inside } else { Source::Policy(&self.registration.policy) };
         let denial = denial(refusal, self.progress.seq + 1, source);
         let size = size(&denial);
+        self.unknown = unknown;
         match self.registration.sink.try_send(denial) {
             Ok(()) => {
                 self.bytes += size;

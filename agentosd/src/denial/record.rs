@@ -41,7 +41,7 @@ pub(super) struct Record {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Body {
     Access(Access),
-    DomainAllocated { domain: u64, pid: i32 },
+    DomainAllocated { domain: u64, pid: i32, uid: u32 },
     DomainDeallocated { domain: u64, denials: u64 },
     Seccomp { process: Process, call: Call, code: u32 },
     Syscall { process: Process, call: Call },
@@ -171,7 +171,10 @@ fn object(fields: &Fields) -> Object {
 fn domain(fields: &Fields) -> Option<Body> {
     let domain = hex(fields.bare("domain")?)?;
     match fields.bare("status")? {
-        "allocated" => Some(Body::DomainAllocated { domain, pid: decimal(fields.bare("pid")?)? }),
+        "allocated" => {
+            let (pid, uid) = (decimal(fields.bare("pid")?)?, decimal(fields.bare("uid")?)?);
+            Some(Body::DomainAllocated { domain, pid, uid })
+        }
         "deallocated" => Some(Body::DomainDeallocated { domain, denials: decimal(fields.bare("denials")?)? }),
         _ => None,
     }

@@ -158,6 +158,45 @@ fn a_domain_made_inside_the_agent_is_not_counted_as_ours() {
 }
 
 #[test]
+fn no_number_of_domains_made_inside_makes_one_of_them_the_policys() {
+    let mut ledger = Ledger::default();
+    let (list, other_list) = (register(&mut ledger, 501, 1), register(&mut ledger, 502, 2));
+    let born = |domain: u64, uid: u32| {
+        let rest = format!("domain={domain:x} status=allocated mode=enforcing pid=77 uid={uid} exe=\"/s\" comm=\"s\"");
+        other(kind::LANDLOCK_DOMAIN, 1, &rest)
+    };
+    let refused =
+        |domain, uid| [access(1, domain, "fs.read_file path=\"/granted\" dev=\"vda\" ino=1"), syscall(1, uid, 77)];
+    let first = [born(9, 501), born(10, 502)];
+    let many = (100..10_000).map(|domain| born(domain, 501));
+    feed(&mut ledger, first.into_iter().chain(many).chain(refused(9, 501)).chain(refused(10, 502)));
+    let forged = drained(list);
+    assert_eq!(forged[0].sentence, "read /granted: refused by a Landlock domain that is not known to be the policy's");
+    assert_eq!(ledger.progress(501).map(|progress| progress.landlock), Some(0));
+    // One agent's domains do not push out another's.
+    assert!(drained(other_list)[0].sentence.ends_with("made inside the agent"));
+    let unknown = Some(Completeness::Incomplete { listed: 0, counted: None });
+    assert_eq!(ledger.completeness(501, true), unknown);
+    assert_eq!(ledger.completeness(502, true), Some(Completeness::Complete { counted: 0 }));
+}
+
+#[test]
+fn a_domain_whose_first_record_was_lost_is_not_taken_for_the_policys() {
+    let mut ledger = Ledger::default();
+    let list = register(&mut ledger, 501, 1);
+    ledger.lost();
+    let stream = [
+        access(1, 7, "fs.read_file path=\"/x\" dev=\"vda\" ino=1"),
+        syscall(1, 501, 9),
+        other(kind::LANDLOCK_DOMAIN, 2, "domain=7 status=deallocated denials=1"),
+    ];
+    feed(&mut ledger, stream.into_iter());
+    let denials = drained(list);
+    assert_eq!(denials[0].sentence, "read /x: refused by a Landlock domain that is not known to be the policy's");
+    assert_eq!(ledger.completeness(501, true), Some(Completeness::Incomplete { listed: 0, counted: None }));
+}
+
+#[test]
 fn a_missed_denial_shows() {
     let mut ledger = Ledger::default();
     let list = register(&mut ledger, 4_000_000, INIT);

@@ -13,6 +13,8 @@ pub(super) enum Source<'a> {
     Policy(&'a str),
     /// A Landlock domain that a program inside the agent made for itself.
     Inside,
+    /// A Landlock domain of which it is not known who made it.
+    Unknown,
 }
 
 /// Says a refusal in words. `seq` is its number within the agent's run.
@@ -58,6 +60,7 @@ pub(super) fn denial(refusal: Refusal, seq: u64, source: Source) -> Denial {
 fn reason(access: &Access, source: Source) -> String {
     match source {
         Source::Inside => "refused by a Landlock domain that was made inside the agent".to_owned(),
+        Source::Unknown => "refused by a Landlock domain that is not known to be the policy's".to_owned(),
         // No policy grants these; they cross the border of the domain itself.
         Source::Policy(_) if access.blockers.iter().all(|right| !grantable(right)) => {
             "outside the agent (all policies)".to_owned()

@@ -6,6 +6,7 @@
 mod bench;
 mod bombs;
 mod catching;
+mod domains;
 mod filters;
 mod report;
 mod stubborn;
@@ -87,6 +88,11 @@ const BEHAVIOURS: &[Behaviour] = &[
     row("own-filters", "be refused by filters of its own, then by the sandbox's (mount), and stay", |_| {
         filters::refusals()
     }),
+    row(
+        "own-domains",
+        "N PATH: be refused PATH by one domain of its own, by N others, by the first again, and stay",
+        |words| domains::nested(number(words, 0, "N")?, Path::new(text(words, 1, "PATH")?)),
+    ),
     row("env", "print the environment, one NAME=VALUE a line", |_| report::environment()),
     row("status", "print /proc/self/status, mountinfo and cgroup as one JSON object", |_| report::status()),
     row("cat-fds", "print each open descriptor and its target", |_| report::descriptors()),
