@@ -60,6 +60,8 @@ pub struct BoundFs {
     pub exec: bool,
     /// Whether the path may be missing on the host; if not, the start fails without it.
     pub optional: bool,
+    /// Whether only a directory may be written; anything else at the path is to be shown read-only.
+    pub directory: bool,
     /// Where the rule stands.
     pub origin: Origin,
 }
@@ -261,6 +263,7 @@ fn in_mount_order(rules: Vec<(&FsRule, PathBuf)>) -> Vec<(&FsRule, BoundFs)> {
             content,
             exec: false,
             optional: rule.optional,
+            directory: rule.directory,
             origin: rule.origin.clone(),
             path,
         };

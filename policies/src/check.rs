@@ -60,6 +60,10 @@ fn objection(entry: &FsEntry) -> Option<String> {
     if entry.access == Access::Write && beneath(&path.to_string(), "/sys") {
         return Some(format!("`{path}` changes the host's kernel, so it can only be read"));
     }
+    if entry.directory.0 && (entry.access != Access::Write || entry.tmpfs.is_some()) {
+        let what = if entry.tmpfs.is_some() { "is a tmpfs" } else { "is not written" };
+        return Some(format!("`{path}` {what}, so it does not matter what the host has there: remove `directory`"));
+    }
     match (entry.access, entry.tmpfs, entry.exec) {
         (Access::Read, Some(_), _) => {
             Some(format!("`{path}` is a tmpfs, which starts empty: its access must be `write`"))

@@ -60,6 +60,8 @@ pub struct FsRule {
     pub tmpfs: Option<Size>,
     /// `Some(false)`: no program beneath is executed whatever [`Effective::exec`] says; `Some(true)`: as if listed there.
     pub exec: Option<bool>,
+    /// Whether only a directory may be written; anything else at the path is shown read-only.
+    pub directory: bool,
     /// Where the rule stands.
     pub origin: Origin,
 }

@@ -70,6 +70,7 @@ impl Merged {
                 optional: entry.value.optional.0,
                 tmpfs: entry.value.tmpfs,
                 exec: entry.value.exec.map(|flag| flag.0),
+                directory: entry.value.directory.0,
                 origin: document.origin_of(entry),
             };
             replace(&mut self.filesystem, rule, |known, new| known.path == new.path);

@@ -77,6 +77,9 @@ fn fs_entry(rule: &FsRule) -> String {
     if let Some(exec) = rule.exec {
         entry.push_str(&format!(", exec: {exec}"));
     }
+    if rule.directory {
+        entry.push_str(", directory: true");
+    }
     entry + "}"
 }
 

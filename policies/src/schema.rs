@@ -87,6 +87,8 @@ pub(crate) struct FsEntry {
     pub(crate) tmpfs: Option<Size>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) exec: Option<Flag>,
+    #[serde(default)]
+    pub(crate) directory: Flag,
 }
 
 /// What an agent may do beneath a path, from the least to the most.

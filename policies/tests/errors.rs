@@ -115,6 +115,27 @@ fn a_wrong_type_says_what_was_expected() {
 }
 
 #[test]
+fn a_rule_that_writes_no_directory_of_the_host_cannot_ask_for_one() {
+    for (rest, what) in [("access: read", "is not written"), ("access: none", "is not written")] {
+        let line = format!("  - {{path: /opt, {rest}, directory: true}}");
+        refuses(
+            &format!("filesystem:\n{line}\n"),
+            &[
+                &format!(
+                    "p.yaml:2:5: `/opt` {what}, so it does not matter what the host has there: remove `directory`"
+                ),
+                "  |",
+                &format!("2 | {line}"),
+                "  |     ^",
+            ],
+        );
+    }
+    let tmpfs = refusal("filesystem: [{path: /tmp, access: write, tmpfs: 1MiB, directory: true}]");
+    assert!(tmpfs.starts_with("p.yaml:1:14: `/tmp` is a tmpfs, so"), "{tmpfs}");
+    assert!(parse("p", "filesystem: [{path: /opt, access: write, optional: true, directory: true}]").is_ok());
+}
+
+#[test]
 fn a_policy_without_limits_is_refused() {
     refuses(
         "process: {limits: {memory: 1GiB, files: 64}}\n",

@@ -79,6 +79,8 @@ pub enum Mount {
         path: PathBuf,
         /// No writing.
         read_only: bool,
+        /// No writing either if it is anything but a directory.
+        directory_only: bool,
         /// Programs beneath it may be executed.
         executable: bool,
         /// Who on disk the agent is shown as; `None` takes the owner of the outermost such directory above, or else the

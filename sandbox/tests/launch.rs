@@ -75,6 +75,7 @@ fn a_workspace_keeps_its_owner_and_its_sealed_paths() {
     plan.view.push(Mount::Workspace {
         path: directory.clone(),
         read_only: false,
+        directory_only: false,
         executable: true,
         owner: None,
         optional: false,
@@ -94,6 +95,33 @@ fn a_workspace_keeps_its_owner_and_its_sealed_paths() {
 }
 
 #[test]
+fn what_must_be_a_directory_to_be_written_is_read_only_as_a_file() {
+    let directory = tempdir("directory-only");
+    std::fs::write(directory.join("pointer"), "kept").unwrap();
+    std::fs::create_dir(directory.join("folder")).unwrap();
+    let mut plan =
+        shell("echo x > pointer; rm pointer; mv pointer moved; echo made > folder/new; cat pointer folder/new");
+    for (path, directory_only) in [("", false), ("folder", true), ("pointer", true)] {
+        plan.view.push(Mount::Workspace {
+            path: directory.join(path),
+            read_only: false,
+            directory_only,
+            executable: true,
+            owner: None,
+            optional: false,
+            sealed: vec![],
+        });
+    }
+    plan.rules.push(Rule { path: directory.clone(), read: true, write: true, execute: true });
+    plan.process.cwd.clone_from(&directory);
+    let (out, status) = Stage::start("directory-only").run(plan).unwrap();
+    let kept = std::fs::read_to_string(directory.join("pointer")).unwrap();
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert_eq!((status, kept.as_str()), (0, "kept"), "{out}");
+    assert!(out.contains("Read-only file system") && out.ends_with("keptmade\n"), "{out}");
+}
+
+#[test]
 fn what_is_not_granted_in_a_workspace_is_masked() {
     let directory = tempdir("mask");
     std::fs::write(directory.join(".env"), "secret").unwrap();
@@ -105,6 +133,7 @@ fn what_is_not_granted_in_a_workspace_is_masked() {
     plan.view.push(Mount::Workspace {
         path: directory.clone(),
         read_only: false,
+        directory_only: false,
         executable: true,
         owner: None,
         optional: false,
@@ -131,6 +160,7 @@ fn a_rule_does_not_follow_a_link_out_of_a_workspace() {
     plan.view.push(Mount::Workspace {
         path: directory.clone(),
         read_only: false,
+        directory_only: false,
         executable: true,
         owner: None,
         optional: false,

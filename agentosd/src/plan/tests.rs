@@ -16,6 +16,7 @@ filesystem:
   - {path: "${home}", access: write, tmpfs: 16MiB, exec: false}
   - {path: /etc/shadow, access: none}
   - {path: "${workspace}", access: write}
+  - {path: "${workspace}/.git", access: write, optional: true, directory: true}
   - {path: "${workspace}/.git/hooks", access: read, optional: true}
 "#;
 
@@ -101,6 +102,7 @@ fn what_cannot_be_enforced_stops_the_start() {
     assert!(matches!(&error, ControlError::BadPolicy { message } if message.contains("network")), "{error}");
     let without = POLICY
         .replace("  - {path: \"${workspace}\", access: write}\n", "")
+        .replace("  - {path: \"${workspace}/.git\", access: write, optional: true, directory: true}\n", "")
         .replace("  - {path: \"${workspace}/.git/hooks\", access: read, optional: true}\n", "")
         .replace(", \"${workspace}\"]", "]");
     assert!(

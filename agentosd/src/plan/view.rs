@@ -47,7 +47,8 @@ pub(super) fn of(
             _ => view.mounts.push(mount(bound, rule, (access, owner, lowered))),
         }
         grant(&mut rights, &rule.path, access);
-        view.words.push(format!("{} {}", access.word(), rule.path.display()));
+        let unless = if rule.directory && access == Access::Write { " (read if it is not a directory)" } else { "" };
+        view.words.push(format!("{} {}{unless}", access.word(), rule.path.display()));
     }
     for path in &bound.exec {
         entry(&mut rights, path).execute = true;
@@ -74,6 +75,7 @@ fn mount(bound: &Bound, rule: &BoundFs, (access, owner, lowered): (Access, Optio
             read_only: lowered,
             executable: rule.exec,
             optional: rule.optional,
+            directory_only: rule.directory,
             owner,
         },
     }

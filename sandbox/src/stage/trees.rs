@@ -25,9 +25,12 @@ pub(super) fn make(sources: Vec<Source<'_>>, agent: Identity) -> Step<View> {
             }
             Source::Link { path, target } => view.push((Placed::Symlink { path, target }, None)),
             Source::Workspace { mount, path, descriptor, beneath } => {
-                let Mount::Workspace { read_only, executable, owner, .. } = mount else { continue };
+                let Mount::Workspace { read_only, directory_only, executable, owner, .. } = mount else { continue };
                 let owner = owners.of(path, *owner, &descriptor)?;
-                let settings = Work { read_only: *read_only, executable: *executable, owner, agent };
+                // Of what was opened and is mounted; the path may have become something else since.
+                let directory = kind(descriptor.as_fd()).attempt_on("look at", path)? == FileType::Directory;
+                let read_only = *read_only || (*directory_only && !directory);
+                let settings = Work { read_only, executable: *executable, owner, agent };
                 view.extend(make_workspace(path, &descriptor, beneath, settings)?);
             }
             Source::Made(placed) => view.push((placed, None)),
