@@ -1,8 +1,10 @@
 //! Promise 4: limits hold, each with a control under a larger one. What an agent that meets one does to others is in
 //! `neighbours.rs`.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
-use tests::{Agent, Daemon, hostile, own_processes, probe, stderr, stdout, wait_until};
+use tests::{Agent, Daemon, hostile, own_processes, probe, stderr, stdout, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -184,4 +186,42 @@ fn a_flood_of_output_ends_the_agent_and_keeps_what_was_allowed() {
     let output = daemon.run_inside(&launch, &[&probe(), "flood"]);
     assert_eq!(output.status.code(), Some(137), "{}", stderr(&output));
     assert!(stderr(&output).contains("output limit"), "{}", stderr(&output));
+}
+
+/// A file system of 256 KiB in place of a directory, until it is dropped.
+struct Small(PathBuf);
+
+impl Small {
+    fn over(path: &Path) -> Self {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", "size=256k,mode=0700", "tmpfs"]).arg(path);
+        succeeded(mount.output().expect("mount can be started"));
+        Self(path.to_owned())
+    }
+}
+
+impl Drop for Small {
+    fn drop(&mut self) {
+        // What of the daemon's is still open on it ends with it.
+        succeeded(Command::new("umount").arg("--lazy").arg(&self.0).output().expect("umount can be started"));
+    }
+}
+
+#[test]
+fn an_end_for_want_of_room_for_its_output_says_so() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let _small = Small::over(&daemon.place().join("state/agents"));
+    let quiet = start(&daemon, "output: 64MiB", &["flood", "1000"]);
+    assert_eq!(end(&quiet), ended(0, "finished"), "the control: what fits is kept");
+    let agent = start(&daemon, "output: 64MiB", &["flood", "1000000"]);
+    assert_eq!(end(&agent), ended(137, "killed"));
+    let words = "cannot write the output log: No space left on device (os error 28); what an agent writes is kept beneath \
+                 the daemon's state directory; make room on its file system";
+    let detail = agent.inspect()["agent"]["exit"]["detail"].as_str().unwrap_or_default().to_owned();
+    assert!(detail.ends_with(words), "{detail}");
+    let told = agent.tell(&["inspect"]);
+    assert!(stdout(&told).contains("No space left on device"), "{}{}", stdout(&told), stderr(&told));
 }

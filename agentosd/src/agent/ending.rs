@@ -2,6 +2,7 @@
 
 use protocol::agent::{Exit, ExitReason};
 use protocol::signal::Signal;
+use sandbox::message::Failure;
 
 /// Why the daemon itself ended an agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub(crate) enum Cause {
     HungUp,
     /// The daemon ends.
     DaemonGone,
-    /// The stage ended without reporting the end.
-    StageGone,
+    /// The stage ended without reporting the end; it may have said why.
+    StageGone(Option<Failure>),
 }
 
 /// What is known at the end.
@@ -39,15 +40,18 @@ pub(crate) fn of(facts: &Facts) -> Exit {
         // Out of memory comes first only when nobody had decided to end it before.
         None if facts.oom_kills > 0 && killed => ExitReason::Memory,
         None => ExitReason::Finished,
-        Some(Cause::Killed | Cause::StageGone) => ExitReason::Killed,
+        Some(Cause::Killed | Cause::StageGone(_)) => ExitReason::Killed,
         Some(Cause::Wall) => ExitReason::Wall,
         Some(Cause::Output) => ExitReason::Output,
         Some(Cause::HungUp) => ExitReason::HungUp,
         Some(Cause::DaemonGone) => ExitReason::DaemonGone,
     };
     let detail = match (&facts.cause, facts.oom_kills) {
-        (Some(Cause::StageGone), _) => {
+        (Some(Cause::StageGone(None)), _) => {
             "its agentos-stage ended unexpectedly, and with it every process of the agent".to_owned()
+        }
+        (Some(Cause::StageGone(Some(failure))), _) => {
+            format!("its agentos-stage could not go on, and ended every process of the agent: {failure}")
         }
         (_, 0) => String::new(),
         (_, 1) => "the kernel ended one process of it at the memory limit".to_owned(),
@@ -106,5 +110,18 @@ mod tests {
         assert_eq!(exit(9, Some(Cause::Wall), 2).reason, ExitReason::Wall);
         assert_eq!(exit(0, Some(Cause::HungUp), 0).reason, ExitReason::HungUp);
         assert_eq!(daemon_gone().reason, ExitReason::DaemonGone);
+    }
+
+    #[test]
+    fn what_the_stage_said_last_is_passed_on() {
+        let failure =
+            Failure::Setup { step: "write".into(), object: "x".into(), errno: 28, remedy: "make room".into() };
+        let said = exit(9, Some(Cause::StageGone(Some(failure))), 0);
+        assert_eq!(said.reason, ExitReason::Killed);
+        assert!(
+            said.detail.ends_with(": cannot write x: No space left on device (os error 28); make room"),
+            "{said:?}"
+        );
+        assert!(exit(9, Some(Cause::StageGone(None)), 0).detail.contains("unexpectedly"));
     }
 }

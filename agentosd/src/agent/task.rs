@@ -251,7 +251,11 @@ impl Task {
             lost @ (Ok(None | Some((Report::Failed { .. }, _))) | Err(_)) => {
                 let name = &self.record.agent.name;
                 journal::error(format_args!("the stage of the agent {name} has ended: {lost:?}"));
-                self.end_because(Cause::StageGone).await;
+                let why = match lost {
+                    Ok(Some((Report::Failed { failure, .. }, _))) => Some(failure),
+                    _ => None,
+                };
+                self.end_because(Cause::StageGone(why)).await;
                 self.ended(None).await;
             }
         }

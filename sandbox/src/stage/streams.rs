@@ -51,6 +51,9 @@ impl Log {
     }
 }
 
+const LOG_REMEDY: &str =
+    "what an agent writes is kept beneath the daemon's state directory; make room on its file system";
+
 /// One direction out of the agent.
 #[derive(Debug)]
 struct Output {
@@ -261,7 +264,9 @@ impl Output {
                 }
                 Ok(length) => {
                     piece.truncate(length);
-                    log.append(self.stderr, &piece).attempt("write the output log")?;
+                    log.append(self.stderr, &piece)
+                        .attempt("write the output log")
+                        .map_err(|e| e.remedy(LOG_REMEDY))?;
                     if self.client.is_some() {
                         self.pending = piece;
                     }
