@@ -99,7 +99,8 @@ fn refuse_unenforced(bound: &Bound) -> Result<(), ControlError> {
 
 /// What a policy shows to every agent, whoever it is and wherever it works; nothing when that cannot be said.
 pub(crate) fn template(policy: &Effective) -> Template {
-    let nobody = Variables { workspace: None, home: HOME.into(), name: String::new() };
+    // A name of nobody's: what it appears in is in no other plan, and so in no agent's way.
+    let nobody = Variables { workspace: None, home: HOME.into(), name: "nobody".to_owned() };
     let Ok(seen) = policy.bind(&nobody).map_err(drop).and_then(|bound| view::of(&bound, None, None).map_err(drop))
     else {
         return Template::default();

@@ -120,3 +120,38 @@ fn what_execve_cannot_carry_is_refused() {
         assert!(decide(POLICY, 0, |run| run.env.push(pair)).is_err(), "{variable:?}");
     }
 }
+
+#[test]
+fn every_shipped_profile_builds_on_the_template_of_the_default_one() {
+    let resolved = |name: &str| policies::resolve_profile(&name.parse().unwrap(), &policies::Shipped).unwrap();
+    let template = template(&resolved("base"));
+    assert!(template.view.len() > 20 && template.rules.len() > 10, "{template:?}");
+    for name in ["base", "python", "node", "coding-agent"] {
+        let mut request: Run = serde_json::from_value(serde_json::json!({"command": ["true"]})).unwrap();
+        if name == "coding-agent" {
+            request.workspace = Some(Workspace { path: "/home/ann/project".into(), read_only: false });
+        }
+        let caller = Caller { uid: 1000, gid: 1000, groups: vec![], pid: 7 };
+        let own = Own { state: "/var/lib/agentos".into(), run: "/run/agentos".into() };
+        let who = Identities { agent: 1_900_000_001, init: 1_900_000_000 };
+        let agent = AgentName::parse("coder").unwrap();
+        let plan = launch(&request, &agent, &resolved(name), (&caller, who, &own)).unwrap().plan;
+        for mount in &template.view {
+            // Size, mode and what may be executed of a tmpfs are set at the launch.
+            let same = |other: &Mount| match (mount, other) {
+                (Mount::Tmpfs { path, .. }, Mount::Tmpfs { path: other, .. }) => path == other,
+                (mount, other) => mount == other,
+            };
+            assert!(plan.view.iter().any(same), "{name} does not show {mount:?}");
+        }
+        let gives = |rule: &Rule, wanted: &Rule| {
+            rule.path == wanted.path
+                && rule.read >= wanted.read
+                && rule.write >= wanted.write
+                && rule.execute >= wanted.execute
+        };
+        for wanted in &template.rules {
+            assert!(plan.rules.iter().any(|rule| gives(rule, wanted)), "{name} does not grant {wanted:?}");
+        }
+    }
+}
