@@ -21,6 +21,7 @@ mod events;
 mod group;
 mod journal;
 mod lifecycle;
+mod places;
 mod plan;
 mod policy;
 pub mod preflight;
