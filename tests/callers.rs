@@ -3,34 +3,33 @@
 //! The callers are a user without an account, in the group of the control socket. What they hand over is decided by the
 //! permissions that they have, also while they change what a path means between one look and the next.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tests::{Daemon, Launch, binary, stderr, stdout};
+use std::time::Duration;
+use tests::{Daemon, GROUP, GROUP_LINE, Launch, USER, as_user, stderr, stdout, succeeded};
 
-/// Nobody's uid, and the gid that is the socket's group in these tests.
-const USER: u32 = 65_533;
-const GROUP: u32 = 65_532;
 /// A group that the caller is not running in.
 const OTHER_GROUP: u32 = 65_531;
 /// How often the race is run.
 const ROUNDS: usize = 60;
 const SECRET: &str = "for root's eyes only";
 
-/// A daemon that also answers to `GROUP`, and an agentctl that everybody can execute.
+/// A daemon that also answers to `GROUP`.
 struct Host {
     daemon: Daemon,
-    agentctl: PathBuf,
 }
 
 impl Host {
     fn start() -> Self {
-        let daemon = Daemon::configured(&format!("group: \"{GROUP}\"\n"));
-        let agentctl = daemon.place().join("agentctl");
-        fs::copy(binary("agentctl"), &agentctl).expect("a copy of agentctl");
-        Self { daemon, agentctl }
+        Self::configured("")
+    }
+
+    fn configured(lines: &str) -> Self {
+        Self { daemon: Daemon::configured(&format!("{GROUP_LINE}{lines}")) }
     }
 
     /// A directory of `owner` with one file in it.
@@ -48,9 +47,13 @@ impl Host {
     /// `agentctl run` as the user without an account.
     fn run(&self, workspace: &Path, script: &str) -> Output {
         let words = Launch::new("coding-agent").workspace(workspace).option("--rm").words(&["/bin/sh", "-c", script]);
-        let mut command = Command::new("setpriv");
-        command.args(["--reuid", &USER.to_string(), "--regid", &GROUP.to_string(), "--clear-groups", "--"]);
-        command.arg(&self.agentctl).arg("--socket").arg(self.daemon.socket()).args(words).current_dir("/");
+        self.agentctl(&words)
+    }
+
+    /// agentctl as the user without an account.
+    fn agentctl<S: AsRef<OsStr>>(&self, words: &[S]) -> Output {
+        let mut command = as_user(&self.daemon, "agentctl");
+        command.arg("--socket").arg(self.daemon.socket()).args(words);
         command.output().expect("setpriv(1) of util-linux is installed")
     }
 }
@@ -159,6 +162,29 @@ fn a_path_that_changes_its_meaning_meanwhile_shows_nothing_more() {
     println!("{shown} of {ROUNDS} rounds showed the caller's own directory, the others were refused");
     assert!(shown > 0, "the race was never lost by the attacker, so nothing was tried");
     assert_eq!(fs::read_to_string(secret.join("file")).expect("the file"), SECRET);
+}
+
+#[test]
+fn one_user_cannot_take_every_place() {
+    if !tests::is_root() {
+        return;
+    }
+    let host = Host::configured("max_agents: 4\nmax_agents_per_user: 2\n");
+    let start =
+        |name: &str| host.agentctl(&Launch::new("base").name(name).option("--detach").words(&["/bin/sleep", "1000"]));
+    for name in ["first", "second"] {
+        drop(succeeded(start(name)));
+    }
+    let refused = start("third");
+    let said = stderr(&refused);
+    assert!(!refused.status.success(), "a third was started");
+    assert!(said.contains("uid 65533") && said.contains('2') && said.contains("max_agents_per_user"), "{said}");
+    // The others' places are free, and the user's own are again when an agent has ended.
+    let roots = host.daemon.spawn(&Launch::new("base"), &["sleep", "1000"]);
+    assert_eq!(roots.state(), "running");
+    drop(succeeded(host.agentctl(&["kill", "first"])));
+    tests::wait_until("the place of the ended agent", Duration::from_secs(10), || start("third").status.success());
+    assert!(!start("fourth").status.success(), "a place was given twice");
 }
 
 /// Fails the test without leaving the other thread running.

@@ -7,15 +7,17 @@
 //! the misbehaving one, and that moves the median.
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
-use std::fs::File;
-use std::io::{IoSlice, Write as _};
+use serde_json::Value;
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, IoSlice, Write as _};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::process::{Child, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-use tests::{Agent, Daemon, Launch, hostile, own_processes, probe, succeeded, wait_until};
+use tests::{Agent, Daemon, GROUP_LINE, Launch, USER, as_user, hostile, own_processes, probe, succeeded, wait_until};
 
 const BOUND: Duration = Duration::from_millis(50);
 const SAMPLES: usize = 60;
@@ -128,6 +130,58 @@ fn under(meanwhile: &str, nuisance: impl Fn(&Path) + Sync) {
         }
     });
     assert!(daemon.is_running(), "the daemon ended: {}", daemon.log());
+}
+
+/// Another user's program, which asks for this over and over on nearly as many connections as one may have.
+struct Asking(Child);
+
+impl Asking {
+    fn begin(daemon: &Daemon, what: &str) -> Self {
+        let mut command = as_user(daemon, "probe");
+        command.arg("calls").arg(daemon.socket()).args([what, "60"]).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("setpriv(1) of util-linux is installed");
+        let out = child.stdout.take().expect("its output is piped");
+        let asking = Self(child);
+        let line = BufReader::new(out).lines().next();
+        assert!(line.is_some_and(|line| line.is_ok_and(|line| line == "ready")), "it does not ask for {what}");
+        asking
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        // It may have ended by itself, which the test has looked at.
+        self.0.kill().and_then(|()| self.0.wait()).ok();
+    }
+}
+
+#[test]
+fn another_user_who_asks_without_end_leaves_the_others_alone() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::configured(GROUP_LINE);
+    let quiet = bystander(&daemon);
+    let log = daemon.place().join("state/events.jsonl");
+    wait_until("an event", SOON, || fs::read_to_string(&log).is_ok_and(|text| text.ends_with('\n')));
+    // As if that user had started agents all day; the daemon appends behind it.
+    let text = fs::read_to_string(&log).expect("the event log");
+    let mut event: Value = serde_json::from_str(text.lines().next().unwrap_or_default()).expect("an event");
+    event["owner"] = USER.into();
+    let theirs: String = (1000..40_000)
+        .map(|seq| {
+            event["seq"] = seq.into();
+            format!("{event}\n")
+        })
+        .collect();
+    let mut file = fs::OpenOptions::new().append(true).open(&log).expect("the event log");
+    file.write_all(theirs.as_bytes()).expect("more events");
+    answers_in_time(&daemon, &quiet, "with nothing else");
+    for what in ["large", "valid", "events", "list"] {
+        let mut asking = Asking::begin(&daemon, what);
+        answers_in_time(&daemon, &quiet, &format!("beside another user who asks without end: {what}"));
+        assert!(asking.0.try_wait().is_ok_and(|ended| ended.is_none()), "control: it still asks for {what}");
+    }
 }
 
 fn connect(socket: &Path) -> UnixStream {

@@ -19,6 +19,8 @@ pub(crate) struct Config {
     pub(crate) uid_range: UidRange,
     /// Most agents that live at one time.
     pub(crate) max_agents: usize,
+    /// Most of them that one user other than root may have.
+    pub(crate) max_agents_per_user: usize,
     /// Ended agents that are kept until their records are removed.
     pub(crate) max_ended_agents: usize,
     /// Bytes on disk that these may take together.
@@ -52,6 +54,7 @@ impl Default for Config {
             policy_dirs: vec!["/etc/agentos/policies".into()],
             uid_range: UidRange { first: 1_900_000_000, count: 65_536 },
             max_agents: 4_000,
+            max_agents_per_user: 64,
             max_ended_agents: 1_000,
             max_ended_size: 4 << 30,
             max_connections_per_uid: 64,
@@ -122,6 +125,9 @@ impl Config {
         if config.max_agents == 0 {
             return wrong("max_agents", "expected at least 1");
         }
+        if config.max_agents_per_user == 0 {
+            return wrong("max_agents_per_user", "expected at least 1; who may start none is not in the group");
+        }
         if config.max_connections_per_uid == 0 {
             return wrong("max_connections_per_uid", "expected at least 1");
         }
@@ -160,7 +166,15 @@ mod tests {
         for bad in ["uid_range: {first: 0, count: 100}", "uid_range: {first: 4294967290, count: 100}", "spares: 1000"] {
             assert!(matches!(parse(bad), Err(ConfigError::Value { .. })), "{bad}");
         }
-        for bad in ["spares: -1", "spares: many", "- a", "max_agents: 0", "max_ended_size: 5", "stage_path: x"] {
+        for bad in [
+            "spares: -1",
+            "spares: many",
+            "- a",
+            "max_agents: 0",
+            "max_agents_per_user: 0",
+            "max_ended_size: 5",
+            "stage_path: x",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

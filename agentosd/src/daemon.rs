@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use crate::config::Config;
 use crate::denial;
 use crate::events::EventLog;
+use crate::places::{Full, Places};
 use crate::plan::{self, Identities, Own};
 use crate::policy::Policies;
 use crate::registry::Registry;
@@ -20,7 +21,7 @@ use protocol::ids::{AgentId, AgentName};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 /// The daemon.
 #[derive(Debug)]
@@ -48,7 +49,7 @@ pub(crate) struct Daemon {
     /// What was found of this host at the start.
     pub(crate) checks: Vec<Check>,
     /// Places for agents that live.
-    pub(crate) places: Arc<Semaphore>,
+    pub(crate) places: Places,
     /// Clones are held by whatever the end of the daemon must wait for.
     pub(crate) alive: mpsc::WeakSender<()>,
     /// No agent is started any more.
@@ -81,7 +82,10 @@ impl Daemon {
             return Err(ControlError::NotStarted { message: "agentosd is ending".to_owned() });
         }
         let policy = self.policies.choose(run.policy.clone(), &caller)?;
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| self.full("max_agents"))?;
+        let place = self.places.take(caller.uid).map_err(|full| match full {
+            Full::All => self.full("max_agents"),
+            Full::User => self.full_for(&caller),
+        })?;
         let uid = self.uids.take().ok_or_else(|| self.full("uid_range"))?;
         let id = self.store.next_id().map_err(|error| internal(&error))?;
         let name = run.name.clone().map_or_else(|| self.free_name(id), Ok)?;
@@ -121,6 +125,14 @@ impl Daemon {
             what: "agents that live at one time".to_owned(),
             limit: u64::try_from(self.config.max_agents).unwrap_or(u64::MAX),
             remedy: format!("end some, or raise {key} in agentosd.yaml"),
+        }
+    }
+
+    fn full_for(&self, caller: &Caller) -> ControlError {
+        ControlError::Limit {
+            what: format!("agents of uid {} that live at one time", caller.uid),
+            limit: u64::try_from(self.config.max_agents_per_user).unwrap_or(u64::MAX),
+            remedy: "end some, or have root raise max_agents_per_user in agentosd.yaml".to_owned(),
         }
     }
 

@@ -5,7 +5,9 @@
 
 use crate::journal;
 use protocol::event::Event;
+use serde::Deserialize;
 use serde_json::Value;
+use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -18,6 +20,8 @@ use tokio::sync::{broadcast, oneshot};
 const ROTATE: u64 = 16 << 20;
 /// Longest line that a reader takes; an event is bounded by the message that caused it.
 const MAX_LINE: u64 = 4 << 20;
+/// Bytes that a reader looks through at once.
+const STEP: usize = 256 << 10;
 /// Events that a slow follower may be behind before it reads the file again.
 const BEHIND: usize = 1024;
 
@@ -52,11 +56,9 @@ enum Order {
 impl EventLog {
     /// Opens the log and starts its thread.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let mut last = 0;
-        read(path, |owned| {
-            last = u64::max(last, owned.event.seq);
-            true
-        })?;
+        let mut kept = Kept::open(path, 0)?;
+        while kept.step(|_| false)?.is_some() {}
+        let last = kept.seen();
         let file = open_for_appending(path)?;
         let (orders, inbox) = mpsc::channel();
         let target = Target { path: path.to_owned(), file };
@@ -94,9 +96,9 @@ impl EventLog {
         self.live.subscribe()
     }
 
-    /// Reads what is in the files, oldest first, until `take` answers false. Blocks.
-    pub(crate) fn read(&self, take: impl FnMut(Owned) -> bool) -> io::Result<()> {
-        read(&self.path, take)
+    /// What is in the files after a number. Blocks.
+    pub(crate) fn kept(&self, after: u64) -> io::Result<Kept> {
+        Kept::open(&self.path, after)
     }
 }
 
@@ -110,35 +112,70 @@ fn line_of(event: &Event, owner: u32) -> serde_json::Result<Vec<u8>> {
     Ok(line)
 }
 
-fn parse(line: &[u8]) -> Option<Owned> {
-    let value: Value = serde_json::from_slice(line).ok()?;
-    let owner = u32::try_from(value.get("owner")?.as_u64()?).ok()?;
-    Some(Owned { event: serde_json::from_value(value).ok()?, owner })
+/// What a reader asks of an event before it is read whole.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Head<'a> {
+    seq: u64,
+    /// The uid that asked for the agent.
+    pub(crate) owner: u32,
+    /// The agent's name.
+    #[serde(borrow)]
+    pub(crate) agent: Cow<'a, str>,
 }
 
 fn rotated(path: &Path) -> PathBuf {
     path.with_extension("jsonl.1")
 }
 
-fn read(path: &Path, mut take: impl FnMut(Owned) -> bool) -> io::Result<()> {
-    for path in [rotated(path), path.to_owned()] {
-        let file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(error),
-        };
-        let mut reader = BufReader::new(file);
-        let mut line = Vec::new();
-        while { &mut reader }.take(MAX_LINE).read_until(b'\n', &mut line)? > 0 {
-            if let Some(owned) = parse(&line)
-                && !take(owned)
-            {
-                return Ok(());
+/// Reads what the files held when it was made, oldest first and in steps. Blocks.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// The one that is read is the last.
+    files: Vec<BufReader<File>>,
+    seen: u64,
+}
+
+impl Kept {
+    fn open(path: &Path, after: u64) -> io::Result<Self> {
+        let mut files = Vec::new();
+        // The newer one first: when they are rotated in between, it is opened twice and none is left out.
+        for path in [path.to_owned(), rotated(path)] {
+            match File::open(&path) {
+                Ok(file) => files.push(BufReader::new(file)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
             }
-            line.clear();
         }
+        Ok(Self { files, seen: after })
     }
-    Ok(())
+
+    /// The number of the last event that was looked at.
+    pub(crate) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// Looks through a further piece of the files; `None` at their end.
+    pub(crate) fn step(&mut self, wanted: impl Fn(&Head<'_>) -> bool) -> io::Result<Option<Vec<Event>>> {
+        let (mut list, mut line, mut looked_at) = (Vec::new(), Vec::new(), 0);
+        while looked_at < STEP {
+            let Some(file) = self.files.last_mut() else { return Ok((looked_at > 0).then_some(list)) };
+            line.clear();
+            let length = file.take(MAX_LINE).read_until(b'\n', &mut line)?;
+            if length == 0 {
+                self.files.pop();
+            }
+            looked_at += length;
+            let Ok(head) = serde_json::from_slice::<Head<'_>>(&line) else { continue };
+            if head.seq <= self.seen {
+                continue;
+            }
+            self.seen = head.seq;
+            if wanted(&head) {
+                list.extend(serde_json::from_slice::<Event>(&line));
+            }
+        }
+        Ok(Some(list))
+    }
 }
 
 fn open_for_appending(path: &Path) -> io::Result<File> {
@@ -197,12 +234,10 @@ mod tests {
     }
 
     fn numbers(log: &EventLog) -> Vec<u64> {
-        let mut seen = Vec::new();
-        log.read(|owned| {
-            seen.push(owned.event.seq);
-            true
-        })
-        .unwrap();
+        let (mut seen, mut kept) = (Vec::new(), log.kept(0).unwrap());
+        while let Some(list) = kept.step(|_| true).unwrap() {
+            seen.extend(list.into_iter().map(|event| event.seq));
+        }
         seen
     }
 
@@ -235,5 +270,26 @@ mod tests {
         assert!(kept.len() >= 16 && kept.len() < 40, "{kept:?}");
         assert_eq!(kept.last(), Some(&40));
         assert!(kept.windows(2).all(|pair| pair[1] == pair[0] + 1));
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_given_what_it_wants_and_nothing_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events.jsonl");
+        let log = EventLog::open(&path).unwrap();
+        (0..4000).for_each(|n| log.append(n % 2, event(&"x".repeat(100))));
+        log.flushed().await;
+        let mut kept = log.kept(1000).unwrap();
+        // Rotated while it is read.
+        fs::rename(&path, rotated(&path)).unwrap();
+        fs::copy(rotated(&path), &path).unwrap();
+        let (mut seen, mut steps) = (Vec::new(), 0);
+        while let Some(list) = kept.step(|head| head.owner == 1 && head.agent == "a").unwrap() {
+            seen.extend(list.into_iter().map(|event| event.seq));
+            steps += 1;
+        }
+        assert_eq!(seen, (1001..=4000).filter(|seq| seq % 2 == 0).collect::<Vec<_>>());
+        assert!(steps > 1, "not all at once");
+        assert_eq!(numbers(&log), (1..=4000).collect::<Vec<_>>(), "both files hold the same");
     }
 }

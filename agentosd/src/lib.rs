@@ -23,6 +23,7 @@ pub mod fuzzing;
 mod group;
 mod journal;
 mod lifecycle;
+mod places;
 mod plan;
 mod policy;
 pub mod preflight;

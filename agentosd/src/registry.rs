@@ -46,9 +46,9 @@ impl Registry {
     pub(crate) fn find(&self, name: &AgentName, caller: &Caller) -> Result<Handle, ControlError> {
         let names = self.lock();
         match names.get(name) {
-            Some(handle) if caller.owns(&handle.now()) => Ok(handle.clone()),
+            Some(handle) if handle.look(|agent| caller.owns(agent)) => Ok(handle.clone()),
             _ => {
-                let own = names.values().filter(|handle| caller.owns(&handle.now()));
+                let own = names.values().filter(|handle| handle.look(|agent| caller.owns(agent)));
                 let known = own.take(SUGGESTED).map(|handle| handle.name().to_string()).collect();
                 Err(ControlError::NoSuchAgent { name: name.to_string(), known })
             }

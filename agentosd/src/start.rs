@@ -11,6 +11,7 @@ use crate::doors::Control;
 use crate::events::EventLog;
 use crate::group;
 use crate::journal;
+use crate::places::{self, Places};
 use crate::plan::{self, Own};
 use crate::policy::Policies;
 use crate::registry::Registry;
@@ -31,11 +32,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 /// Threads that run tasks; what blocks is on threads of its own.
 const WORKERS: usize = 2;
+/// How long threads that still work are waited for at the end.
+const LAST_WORK: Duration = Duration::from_secs(1);
 /// The control socket's name in the run directory.
 const SOCKET: &str = "io.agentos.sock";
 /// Where an installed stage is.
@@ -71,8 +75,10 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     }
     raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-    runtime.block_on(serve_until_told(flags, config))?;
-    Ok(ExitCode::SUCCESS)
+    let served = runtime.block_on(serve_until_told(flags, config));
+    // Everything is put away. A thread may still wait for a caller's file system, which must not keep us.
+    runtime.shutdown_timeout(LAST_WORK);
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 fn check_host(json: bool, config: &Config) -> anyhow::Result<ExitCode> {
@@ -239,6 +245,7 @@ fn assemble(
         }
     };
     let recipe = Recipe { program: stage, hierarchies: grounds.hierarchies.clone(), preset, template };
+    let places = places::Bounds { all: config.max_agents, per_user: config.max_agents_per_user };
     let kept = retention::Bounds { agents: config.max_ended_agents, bytes: config.max_ended_size };
     Ok(Daemon {
         own: Own { state: grounds.state.path.clone(), run: grounds.run.path.clone() },
@@ -251,7 +258,7 @@ fn assemble(
         policies,
         denials,
         checks,
-        places: Arc::new(Semaphore::new(config.max_agents)),
+        places: Places::new(places),
         alive: weak,
         ending: AtomicBool::new(false),
         config,

@@ -86,6 +86,13 @@ struct Ids {
     reserved: u64,
 }
 
+impl Ids {
+    fn give(&mut self) -> AgentId {
+        self.next += 1;
+        AgentId(self.next - 1)
+    }
+}
+
 impl Store {
     /// Opens the directory, which the daemon holds.
     pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
@@ -109,13 +116,23 @@ impl Store {
 
     /// An id that was never given before.
     pub(crate) fn next_id(&self) -> Result<AgentId, StoreError> {
+        // Nearly always there is one, and nobody is just writing to the disk.
+        if let Ok(mut ids) = self.ids.try_lock()
+            && ids.next < ids.reserved
+        {
+            return Ok(ids.give());
+        }
+        tokio::task::block_in_place(|| self.reserve_and_give())
+    }
+
+    /// Waits for the disk.
+    fn reserve_and_give(&self) -> Result<AgentId, StoreError> {
         let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         if ids.next >= ids.reserved {
             self.write_next_id(ids.next + RESERVED)?;
             ids.reserved = ids.next + RESERVED;
         }
-        ids.next += 1;
-        Ok(AgentId(ids.next - 1))
+        Ok(ids.give())
     }
 
     /// Gives back what was reserved and not used.

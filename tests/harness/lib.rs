@@ -35,6 +35,7 @@ mod launch;
 mod leftovers;
 mod repository;
 mod skip;
+mod user;
 
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -47,6 +48,7 @@ pub use hostile::{hostile, own_processes, probe};
 pub use launch::Launch;
 pub use repository::repository_root;
 pub use skip::{is_root, skip};
+pub use user::{GROUP, GROUP_LINE, USER, as_user};
 
 /// Standard output as text; what is not UTF-8 is replaced.
 #[must_use]

@@ -6,6 +6,7 @@ use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::denial::Registration;
 use crate::journal;
+use crate::places::Place;
 use crate::plan;
 use crate::stage::{STEP_PATIENCE, Stage, StageError, pid_of};
 use crate::store::{Record, StoreError};
@@ -19,7 +20,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 /// Everything that a launch needs, decided.
@@ -36,14 +37,14 @@ pub(crate) struct Launching {
     /// Who asked.
     pub(crate) caller: Caller,
     /// Its place among the agents that live.
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) place: Place,
 }
 
 /// What must be given back when nothing of an agent is left.
 #[derive(Debug)]
 pub(super) struct Holdings {
     pub(super) uid: AgentUid,
-    _place: OwnedSemaphorePermit,
+    _place: Place,
     _alive: Option<mpsc::Sender<()>>,
     keeper: Option<JoinHandle<()>>,
 }

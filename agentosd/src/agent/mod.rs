@@ -108,6 +108,11 @@ impl Handle {
         self.seen.borrow().clone()
     }
 
+    /// Looks at that without copying it.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&Agent) -> T) -> T {
+        look(&self.seen.borrow())
+    }
+
     /// Asks and waits for the answer.
     pub(crate) async fn ask<T>(&self, request: impl FnOnce(Answer<T>) -> Request) -> Result<T, ControlError> {
         let (answer, wait) = oneshot::channel();

@@ -7,24 +7,25 @@ use protocol::agent::{Agent, State};
 use protocol::control::{DoctorReply, Inspect, InspectReply, List, ListReply};
 use protocol::error::ControlError;
 use protocol::wire::PAGE;
+use serde::Serialize;
 
 use crate::agent::Request;
 
 impl Control {
     pub(super) async fn list(&self, list: List, caller: &Caller, out: &mut Outgoing<'_>) -> Result<(), Ended> {
-        let all = self.0.registry.all().into_iter().map(|handle| handle.now());
-        let seen = all.filter(|agent| caller.owns(agent) && (list.all || agent.state != State::Exited));
-        let mut pages = pages(seen.collect(), |agent: &Agent| serde_json::to_vec(agent).map_or(0, |bytes| bytes.len()));
-        let last = pages.pop().unwrap_or_default();
-        if !out.more() {
-            // Without `more` only the first page is asked for.
-            let agents = if pages.is_empty() { last } else { pages.swap_remove(0) };
-            return out.last(&ListReply { agents }).await;
+        let mut page = Page::default();
+        for handle in self.0.registry.all() {
+            let wanted = |agent: &Agent| caller.owns(agent) && (list.all || agent.state != State::Exited);
+            let Some(agent) = handle.look(|agent| wanted(agent).then(|| agent.clone())) else { continue };
+            if let Some(agents) = page.add(agent) {
+                // Without `more` only the first page is asked for.
+                if !out.more() {
+                    return out.last(&ListReply { agents }).await;
+                }
+                out.page(&ListReply { agents }).await?;
+            }
         }
-        for agents in pages {
-            out.next(&ListReply { agents }).await?;
-        }
-        out.last(&ListReply { agents: last }).await
+        out.last(&ListReply { agents: page.take() }).await
     }
 
     pub(super) async fn inspect(&self, inspect: Inspect, caller: &Caller) -> Result<InspectReply, ControlError> {
@@ -38,37 +39,58 @@ impl Control {
     }
 }
 
-/// Cuts a list so that each part stays under a page, except for single items that are larger.
-pub(super) fn pages<T>(items: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
-    let mut pages = Vec::new();
-    let (mut page, mut used) = (Vec::new(), 0);
-    for item in items {
-        let size = size(&item);
+/// The items of one reply.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    items: Vec<T>,
+    used: usize,
+}
+
+impl<T> Default for Page<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), used: 0 }
+    }
+}
+
+impl<T: Serialize> Page<T> {
+    /// Adds an item. When it would not fit, gives what came before, which is a whole page then; a single item that is
+    /// larger than a page goes alone.
+    pub(super) fn add(&mut self, item: T) -> Option<Vec<T>> {
+        let size = serde_json::to_vec(&item).map_or(0, |bytes| bytes.len());
         // Some room is left for the reply around the list.
-        if used + size > PAGE - 1024 && !page.is_empty() {
-            pages.push(std::mem::take(&mut page));
-            used = 0;
-        }
-        used += size + 1;
-        page.push(item);
+        let full = (self.used + size > PAGE - 1024 && !self.items.is_empty()).then(|| self.take());
+        self.used += size + 1;
+        self.items.push(item);
+        full
     }
-    if !page.is_empty() {
-        pages.push(page);
+
+    /// What is left at the end.
+    pub(super) fn take(&mut self) -> Vec<T> {
+        self.used = 0;
+        std::mem::take(&mut self.items)
     }
-    pages
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn pages(items: Vec<String>) -> Vec<Vec<String>> {
+        let mut page = Page::default();
+        let mut pages: Vec<_> = items.into_iter().filter_map(|item| page.add(item)).collect();
+        pages.push(page.take());
+        pages
+    }
+
     #[test]
     fn pages_keep_everything_in_order_and_stay_small() {
-        let items: Vec<usize> = (0..1000).map(|n| n * 37 % 500).collect();
-        let cut = pages(items.clone(), |n| *n);
-        assert!(cut.len() > 1 && cut.iter().all(|page| page.iter().sum::<usize>() < PAGE));
+        let items: Vec<String> = (0..1000).map(|n| "x".repeat(n * 37 % 500)).collect();
+        let cut = pages(items.clone());
+        assert!(cut.len() > 1 && cut.iter().all(|page| page.iter().map(String::len).sum::<usize>() < PAGE));
         assert_eq!(cut.concat(), items);
-        assert_eq!(pages(vec![PAGE * 2, 1], |n| *n), [vec![PAGE * 2], vec![1]], "an item that is too large goes alone");
-        assert!(pages(Vec::<usize>::new(), |n| *n).is_empty());
+        let large = "x".repeat(PAGE * 2);
+        let cut = pages(vec![large.clone(), "y".to_owned()]);
+        assert_eq!(cut, [vec![large], vec!["y".to_owned()]], "an item that is too large goes alone");
+        assert_eq!(pages(Vec::new()), [Vec::<String>::new()]);
     }
 }

@@ -7,14 +7,13 @@ mod running;
 
 use crate::caller::Caller;
 use crate::daemon::Daemon;
-use crate::transport::{Door, Ended, Incoming, Outgoing, parse};
+use crate::transport::{Descriptors, Door, Ended, Incoming, Outgoing, Parameters, parse};
 use protocol::control::{
     Attach, Denials, Detach, Doctor, Empty, Events, Exec, Inspect, Kill, List, Logs, Method, Remove, Resize, Run, Wait,
 };
 use protocol::error::ControlError;
-use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, fstatfs};
-use serde_json::{Map, Value};
-use std::os::fd::OwnedFd;
+use rustix::fs::{OFlags, fcntl_getfl, readlink};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::sync::Arc;
 
 /// Descriptors of a client with a terminal, and of one without.
@@ -31,7 +30,10 @@ impl Door for Control {
             return Err(bad(&method, "", "this method takes no descriptors").into());
         }
         match method.as_str() {
-            Run::NAME => self.run(parse(parameters)?, (fds, caller), out).await,
+            Run::NAME => {
+                let size = parameters.size();
+                self.run((parse(parameters)?, size), (fds, caller), out).await
+            }
             Exec::NAME => self.exec(parse(parameters)?, (fds, caller), out).await,
             Attach::NAME => self.attach(parse(parameters)?, (fds, caller), out).await,
             Wait::NAME => self.wait(parse(parameters)?, &caller, out).await,
@@ -49,7 +51,7 @@ impl Control {
     async fn answer_once(
         &self,
         method: &str,
-        parameters: Map<String, Value>,
+        parameters: Parameters,
         (caller, out): (Caller, &mut Outgoing<'_>),
     ) -> Result<(), Ended> {
         match method {
@@ -88,10 +90,10 @@ fn bad(method: &str, parameter: &str, expected: &str) -> ControlError {
 }
 
 /// As many descriptors as the streams of a process need.
-fn check_streams(method: &str, attach: bool, terminal: bool, fds: &[OwnedFd]) -> Result<(), ControlError> {
+fn streams(method: &str, attach: bool, terminal: bool, fds: Descriptors) -> Result<Vec<OwnedFd>, ControlError> {
     let expected = if attach { STREAMS[usize::from(!terminal)] } else { 0 };
     if fds.len() == expected {
-        return check_pipes(method, fds);
+        return pipes(method, fds);
     }
     let came = fds.len();
     Err(bad(
@@ -103,37 +105,44 @@ fn check_streams(method: &str, attach: bool, terminal: bool, fds: &[OwnedFd]) ->
 
 /// The stage reads and writes a client's descriptors as root, and the kernel judges some files and sockets by who does
 /// that: only pipes, which hold bytes and nothing else, are taken, each in its direction.
-fn check_pipes(method: &str, fds: &[OwnedFd]) -> Result<(), ControlError> {
-    /// `PIPEFS_MAGIC` of linux/magic.h: a pipe of pipe(2), and not a FIFO that some file system serves.
-    const PIPEFS: u64 = 0x5049_5045;
+fn pipes(method: &str, fds: Descriptors) -> Result<Vec<OwnedFd>, ControlError> {
     for (index, fd) in fds.iter().enumerate() {
-        let fifo = fstat(fd).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo);
-        let kernels_own = fstatfs(fd).is_ok_and(|stat| u64::try_from(stat.f_type).is_ok_and(|kind| kind == PIPEFS));
+        // What proc_pid_fd(5) calls a pipe of pipe(2); a FIFO that some file system serves has a path there. Unlike
+        // fstat(2) this asks no file system, which could be the caller's own and never answer.
+        let kernels_own = readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()), Vec::new())
+            .is_ok_and(|target| target.to_bytes().starts_with(b"pipe:["));
         let wanted = if index == 0 { OFlags::RDONLY } else { OFlags::WRONLY };
         let direction = fcntl_getfl(fd).is_ok_and(|flags| flags & OFlags::RWMODE == wanted);
-        if !(fifo && kernels_own && direction) {
+        if !(kernels_own && direction) {
             let expected = "expected ends of pipes: the read end of one for standard input, write ends for the output";
             return Err(bad(method, "stdio", &format!("{expected}; descriptor {index} is none")));
         }
     }
-    Ok(())
+    Ok(fds.into_known())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat, open};
     use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
     use rustix::pipe::pipe;
 
     #[test]
     fn only_pipes_in_their_direction_are_taken() {
         let ((in_read, in_write), (out_read, out_write)) = (pipe().unwrap(), pipe().unwrap());
-        assert!(check_pipes("Run", &[in_read.try_clone().unwrap(), out_write.try_clone().unwrap()]).is_ok());
-        assert!(check_pipes("Run", &[in_write, out_write]).is_err(), "a write end for input");
-        assert!(check_pipes("Run", &[in_read.try_clone().unwrap(), out_read]).is_err(), "a read end for output");
+        let taken = |fds: [OwnedFd; 2]| pipes("Run", fds.into_iter().collect()).is_ok();
+        assert!(taken([in_read.try_clone().unwrap(), out_write.try_clone().unwrap()]));
+        assert!(!taken([in_write, out_write.try_clone().unwrap()]), "a write end for input");
+        assert!(!taken([in_read.try_clone().unwrap(), out_read]), "a read end for output");
         let file: OwnedFd = std::fs::File::open("/proc/self/stat").unwrap().into();
-        assert!(check_pipes("Run", &[file]).is_err(), "a file that the kernel judges by who reads it");
+        assert!(!taken([file, out_write.try_clone().unwrap()]), "a file that the kernel judges by who reads it");
+        let fifo = tempfile::tempdir().unwrap();
+        let fifo = fifo.path().join("pipe:[1]");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::RUSR, 0).unwrap();
+        let fifo = open(&fifo, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+        assert!(!taken([fifo, out_write.try_clone().unwrap()]), "a FIFO of some file system");
         let (socket, _other) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
-        assert!(check_pipes("Run", &[in_read, socket]).is_err(), "a socket that tells who writes");
+        assert!(!taken([in_read, socket]), "a socket that tells who writes");
     }
 }

@@ -1,11 +1,11 @@
 //! What is written while agents run: output, events, denials; followed if asked.
 
-use super::{Control, listing::pages};
+use super::{Control, listing::Page};
 use crate::agent::{Handle, Request};
 use crate::caller::Caller;
 use crate::daemon::internal;
-use crate::events::Owned;
-use crate::transport::{Ended, Outgoing};
+use crate::events::{Head, Owned};
+use crate::transport::{Ended, Outgoing, aside};
 use protocol::agent::State;
 use protocol::bytes::Bytes;
 use protocol::control::{Denials, DenialsReply, Events, EventsReply, LogEntry, Logs, LogsReply, Stream};
@@ -17,7 +17,7 @@ use sandbox::log;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -25,6 +25,8 @@ use tokio::sync::broadcast::error::RecvError;
 const LOOK: Duration = Duration::from_millis(50);
 /// Output in one reply; base64 makes it a page.
 const CHUNK: usize = PAGE * 5 / 8;
+/// Bytes of denials that are read at once; a line is a small part of that.
+const LINES: usize = PAGE * 4;
 
 impl Control {
     pub(super) async fn logs(&self, logs: Logs, caller: &Caller, out: &mut Outgoing<'_>) -> Result<(), Ended> {
@@ -36,13 +38,13 @@ impl Control {
         let mut offset = 0;
         loop {
             // Looked at before the file: what was written before the end is then in the file.
-            let ended = handle.now().state == State::Exited;
-            let (entries, next) = read_log(path.clone(), offset).await?;
+            let ended = handle.look(|agent| agent.state == State::Exited);
+            let (entries, next) = aside(|| read_log(&path, offset)).map_err(|error| internal(&error))?;
             let whole = entries.is_empty();
             offset = next;
             match (whole, out.more()) {
                 (_, false) => return out.last(&LogsReply { entries }).await,
-                (false, true) => out.next(&LogsReply { entries }).await?,
+                (false, true) => out.page(&LogsReply { entries }).await?,
                 (true, true) if ended || !logs.follow => return out.last(&LogsReply { entries }).await,
                 (true, true) => out.unless_closed(tokio::time::sleep(LOOK)).await?,
             }
@@ -53,45 +55,54 @@ impl Control {
         if events.follow {
             out.require_more()?;
         }
-        let wanted = |owned: &Owned| {
-            (caller.is_root() || caller.uid == owned.owner)
-                && events.name.as_ref().is_none_or(|name| *name == owned.event.agent)
+        let wanted = |owner: u32, agent: &str| {
+            (caller.is_root() || caller.uid == owner) && events.name.as_ref().is_none_or(|name| name.as_str() == agent)
         };
         let mut live = self.0.events.follow();
         let mut seen = 0;
         loop {
-            let list = self.kept_events(seen).await?;
-            seen = list.last().map_or(seen, |owned| owned.event.seq);
-            let list: Vec<Event> = list.into_iter().filter(wanted).map(|owned| owned.event).collect();
-            send_events(list, events.follow, out).await?;
+            let wanted_head = |head: &Head<'_>| wanted(head.owner, &head.agent);
+            let Some(rest) = self.kept_events(&mut seen, wanted_head, out).await? else { return Ok(()) };
             if !events.follow {
-                return Ok(());
+                return out.last(&EventsReply { events: rest }).await;
+            }
+            if !rest.is_empty() {
+                out.next(&EventsReply { events: rest }).await?;
             }
             // A follower that is too far behind reads the file again.
-            while let Some(owned) = out.unless_closed(receive(&mut live, seen)).await? {
-                seen = owned.event.seq;
-                if wanted(&owned) {
-                    out.next(&EventsReply { events: vec![owned.event] }).await?;
+            while let Some(Owned { event, owner }) = out.unless_closed(receive(&mut live, seen)).await? {
+                seen = event.seq;
+                if wanted(owner, event.agent.as_str()) {
+                    out.next(&EventsReply { events: vec![event] }).await?;
                 }
             }
         }
     }
 
-    /// Events in the file after a number.
-    async fn kept_events(&self, after: u64) -> Result<Vec<Owned>, Ended> {
-        let log = self.0.events.clone();
-        log.flushed().await;
-        let read = tokio::task::spawn_blocking(move || {
-            let mut list = Vec::new();
-            log.read(|owned| {
-                if owned.event.seq > after {
-                    list.push(owned);
+    /// Sends full pages of the events in the file after a number, and gives the rest; `None` when the caller has had the
+    /// one reply that it takes.
+    async fn kept_events(
+        &self,
+        seen: &mut u64,
+        wanted: impl Fn(&Head<'_>) -> bool + Sync,
+        out: &mut Outgoing<'_>,
+    ) -> Result<Option<Vec<Event>>, Ended> {
+        self.0.events.flushed().await;
+        let fail = |error: io::Error| internal(&error);
+        let mut kept = aside(|| self.0.events.kept(*seen)).map_err(fail)?;
+        let mut page = Page::default();
+        while let Some(list) = aside(|| kept.step(&wanted)).map_err(fail)? {
+            for event in list {
+                let Some(events) = page.add(event) else { continue };
+                if !out.more() {
+                    return out.last(&EventsReply { events }).await.map(|()| None);
                 }
-                true
-            })?;
-            Ok::<_, io::Error>(list)
-        });
-        Ok(joined(read.await).map_err(|error| internal(&error))?)
+                out.page(&EventsReply { events }).await?;
+            }
+            tokio::task::yield_now().await;
+        }
+        *seen = kept.seen();
+        Ok(Some(page.take()))
     }
 
     pub(super) async fn denials(&self, denials: Denials, caller: &Caller, out: &mut Outgoing<'_>) -> Result<(), Ended> {
@@ -104,27 +115,29 @@ impl Control {
         let mut completeness = None;
         loop {
             let settled = completeness.is_some();
-            let (list, next) = read_lines(path.clone(), offset).await?;
-            offset = next;
-            let mut pages = pages(list, |denial: &Denial| serde_json::to_vec(denial).map_or(0, |bytes| bytes.len()));
+            let mut page = Page::default();
+            while let Some(list) = aside(|| read_lines(&path, &mut offset)).map_err(|error| internal(&error))? {
+                for denial in list {
+                    let Some(denials) = page.add(denial) else { continue };
+                    if !out.more() {
+                        let completeness = Some(inspect(&handle).await?);
+                        return out.last(&DenialsReply { denials, completeness }).await;
+                    }
+                    out.page(&DenialsReply { denials, completeness: None }).await?;
+                }
+                tokio::task::yield_now().await;
+            }
+            let rest = page.take();
             if settled || !denials.follow {
                 if completeness.is_none() {
                     completeness = Some(inspect(&handle).await?);
                 }
-                let last = pages.pop().unwrap_or_default();
-                if out.more() {
-                    for denials in pages {
-                        out.next(&DenialsReply { denials, completeness: None }).await?;
-                    }
-                    return out.last(&DenialsReply { denials: last, completeness }).await;
-                }
-                let denials = if pages.is_empty() { last } else { pages.swap_remove(0) };
-                return out.last(&DenialsReply { denials, completeness }).await;
+                return out.last(&DenialsReply { denials: rest, completeness }).await;
             }
-            for denials in pages {
-                out.next(&DenialsReply { denials, completeness: None }).await?;
+            if !rest.is_empty() {
+                out.next(&DenialsReply { denials: rest, completeness: None }).await?;
             }
-            if handle.now().state == State::Exited {
+            if handle.look(|agent| agent.state == State::Exited) {
                 completeness = Some(out.unless_closed(settle(&handle)).await??);
             } else {
                 out.unless_closed(handle.changed()).await?;
@@ -146,23 +159,6 @@ async fn settle(handle: &Handle) -> Result<protocol::denial::Completeness, proto
     Ok(handle.ask(|answer| Request::Settled { answer }).await?.denial_log)
 }
 
-async fn send_events(list: Vec<Event>, follow: bool, out: &mut Outgoing<'_>) -> Result<(), Ended> {
-    let mut pages = pages(list, |event: &Event| serde_json::to_vec(event).map_or(0, |bytes| bytes.len()));
-    let last = pages.pop().unwrap_or_default();
-    if !out.more() {
-        let events = if pages.is_empty() { last } else { pages.swap_remove(0) };
-        return out.last(&EventsReply { events }).await;
-    }
-    for events in pages {
-        out.next(&EventsReply { events }).await?;
-    }
-    match follow {
-        true if last.is_empty() => Ok(()),
-        true => out.next(&EventsReply { events: last }).await,
-        false => out.last(&EventsReply { events: last }).await,
-    }
-}
-
 /// The next event after a number; `None` when some were missed, or none will come.
 async fn receive(live: &mut tokio::sync::broadcast::Receiver<Owned>, after: u64) -> Option<Owned> {
     loop {
@@ -174,17 +170,10 @@ async fn receive(live: &mut tokio::sync::broadcast::Receiver<Owned>, after: u64)
     }
 }
 
-fn joined<T>(result: Result<io::Result<T>, tokio::task::JoinError>) -> io::Result<T> {
-    result.map_err(io::Error::other)?
-}
-
 /// Whole records of an output log from an offset, about a page, and where they end.
-async fn read_log(path: PathBuf, offset: u64) -> Result<(Vec<LogEntry>, u64), Ended> {
-    let read = tokio::task::spawn_blocking(move || {
-        let bytes = read_at(&path, offset, CHUNK.max(log::HEADER + log::MAX_PIECE))?;
-        Ok::<_, io::Error>(entries(&bytes, offset))
-    });
-    Ok(joined(read.await).map_err(|error| internal(&error))?)
+fn read_log(path: &Path, offset: u64) -> io::Result<(Vec<LogEntry>, u64)> {
+    let bytes = read_at(path, offset, CHUNK.max(log::HEADER + log::MAX_PIECE))?;
+    Ok(entries(&bytes, offset))
 }
 
 fn entries(bytes: &[u8], offset: u64) -> (Vec<LogEntry>, u64) {
@@ -200,16 +189,13 @@ fn entries(bytes: &[u8], offset: u64) -> (Vec<LogEntry>, u64) {
     (entries, offset + u64::try_from(used).unwrap_or(u64::MAX))
 }
 
-/// Whole lines of denials from an offset, and where they end.
-async fn read_lines(path: PathBuf, offset: u64) -> Result<(Vec<Denial>, u64), Ended> {
-    let read = tokio::task::spawn_blocking(move || {
-        let bytes = read_at(&path, offset, usize::MAX)?;
-        let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-        let lines = bytes[..whole].split(|byte| *byte == b'\n');
-        let denials = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        Ok::<_, io::Error>((denials, offset + u64::try_from(whole).unwrap_or(u64::MAX)))
-    });
-    Ok(joined(read.await).map_err(|error| internal(&error))?)
+/// Denials in some whole lines from an offset, which is moved to their end; `None` when there is no whole line.
+fn read_lines(path: &Path, offset: &mut u64) -> io::Result<Option<Vec<Denial>>> {
+    let bytes = read_at(path, *offset, LINES)?;
+    let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') else { return Ok(None) };
+    let lines = bytes[..last].split(|byte| *byte == b'\n');
+    *offset += u64::try_from(last + 1).unwrap_or(u64::MAX);
+    Ok(Some(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect()))
 }
 
 /// At most so many bytes of a file; none of one that does not exist.
@@ -256,5 +242,20 @@ mod tests {
         let large = record(&vec![b'x'; log::MAX_PIECE]);
         let bytes = [large.clone(), large].concat();
         assert_eq!(entries(&bytes, 0).0.len(), 1);
+    }
+
+    #[test]
+    fn denials_are_read_in_pieces_and_a_torn_end_is_left_for_later() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("denials.jsonl");
+        let mut offset = 0;
+        assert!(read_lines(&path, &mut offset).unwrap().is_none(), "no file");
+        let whole = "{}\n".repeat(LINES);
+        std::fs::write(&path, format!("{whole}torn")).unwrap();
+        let mut pieces = 0;
+        while read_lines(&path, &mut offset).unwrap().is_some() {
+            pieces += 1;
+        }
+        assert_eq!((offset, pieces), (whole.len() as u64, 4), "each piece ends where a line does");
     }
 }

@@ -1,26 +1,25 @@
 //! Starting processes, being connected to them, and signals.
 
-use super::{Control, bad, check_pipes, check_streams};
+use super::{Control, bad, pipes, streams};
 use crate::agent::{Further, Request, SignalOrder};
 use crate::caller::Caller;
-use crate::transport::{Ended, Outgoing};
+use crate::transport::{Descriptors, Ended, Outgoing, aside_if_large};
 use protocol::control::{
     Attach, AttachReply, Detach, Exec, ExecReply, Kill, KillReply, Remove, Resize, Run, RunReply, Wait, WaitReply,
 };
 use protocol::error::ControlError;
 use protocol::signal::Signal;
 use serde::Serialize;
-use std::os::fd::OwnedFd;
 
 impl Control {
     pub(super) async fn run(
         &self,
-        run: Run,
-        (fds, caller): (Vec<OwnedFd>, Caller),
+        (run, size): (Run, usize),
+        (fds, caller): (Descriptors, Caller),
         out: &mut Outgoing<'_>,
     ) -> Result<(), Ended> {
-        check_streams("Run", run.stdio.attach, run.stdio.terminal.is_some(), &fds)?;
-        let started = self.0.launch(run, fds, caller)?;
+        let fds = streams("Run", run.stdio.attach, run.stdio.terminal.is_some(), fds)?;
+        let started = aside_if_large(size, || self.0.launch(run, fds, caller))?;
         let lost = || ControlError::Internal { message: "the agent's task ended".to_owned() };
         started.begun.await.map_err(|_| lost())??;
         let handle = started.handle;
@@ -43,10 +42,10 @@ impl Control {
     pub(super) async fn exec(
         &self,
         exec: Exec,
-        (fds, caller): (Vec<OwnedFd>, Caller),
+        (fds, caller): (Descriptors, Caller),
         out: &mut Outgoing<'_>,
     ) -> Result<(), Ended> {
-        check_streams("Exec", exec.stdio.attach, exec.stdio.terminal.is_some(), &fds)?;
+        let fds = streams("Exec", exec.stdio.attach, exec.stdio.terminal.is_some(), fds)?;
         let handle = self.0.registry.find(&exec.name, &caller)?;
         let further = handle.ask(|answer| Request::Exec { exec, fds, caller, answer }).await?;
         let Further { exec, ended } = further;
@@ -70,13 +69,13 @@ impl Control {
     pub(super) async fn attach(
         &self,
         attach: Attach,
-        (fds, caller): (Vec<OwnedFd>, Caller),
+        (fds, caller): (Descriptors, Caller),
         out: &mut Outgoing<'_>,
     ) -> Result<(), Ended> {
         if fds.len() != 3 {
             return Err(bad("Attach", "", "expected three descriptors: standard input, output and error").into());
         }
-        check_pipes("Attach", &fds)?;
+        let fds = pipes("Attach", fds)?;
         let handle = self.0.registry.find(&attach.name, &caller)?;
         let terminal = handle.ask(|answer| Request::Attach { fds, answer }).await?;
         let mut reply = AttachReply { terminal, exit: None };

@@ -1,14 +1,15 @@
 //! One connection: calls in order, each with its replies.
 
+use super::descriptors::Descriptors;
+use super::parameters::Parameters;
 use super::service;
-use super::socket::{Socket, SocketError};
+use super::socket::{Message, Socket, SocketError};
+use super::turn::aside_if_large;
 use crate::caller::Caller;
 use protocol::error::ControlError;
-use protocol::wire::{self, Call, FrameError, Reply};
+use protocol::wire::{self, Call, FrameError};
 use serde::Serialize;
-use serde_json::{Map, Value};
 use std::future::Future;
-use std::os::fd::OwnedFd;
 
 /// A call of our interface.
 #[derive(Debug)]
@@ -16,9 +17,9 @@ pub(crate) struct Incoming {
     /// The method, without the interface.
     pub(crate) method: String,
     /// Its parameters.
-    pub(crate) parameters: Map<String, Value>,
+    pub(crate) parameters: Parameters,
     /// The descriptors beside it.
-    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) fds: Descriptors,
     /// Who calls.
     pub(crate) caller: Caller,
 }
@@ -52,6 +53,14 @@ impl From<SocketError> for Ended {
     }
 }
 
+/// A reply that is no error, written without the detour over a tree of values.
+#[derive(Serialize)]
+struct Typed<'a, T> {
+    parameters: &'a T,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    continues: bool,
+}
+
 /// Where the replies to one call go.
 #[derive(Debug)]
 pub(crate) struct Outgoing<'a> {
@@ -76,17 +85,24 @@ impl Outgoing<'_> {
         self.reply(reply, true).await
     }
 
+    /// A reply of many that are not the last: after it this user's other connections have their turn, even if the peer
+    /// takes replies so fast that nothing is waited for.
+    pub(crate) async fn page<T: Serialize + Sync>(&mut self, reply: &T) -> Result<(), Ended> {
+        self.next(reply).await?;
+        tokio::task::yield_now().await;
+        Ok(())
+    }
+
     /// The last reply.
     pub(crate) async fn last<T: Serialize + Sync>(&mut self, reply: &T) -> Result<(), Ended> {
         self.reply(reply, false).await
     }
 
     async fn reply<T: Serialize + Sync>(&mut self, reply: &T, continues: bool) -> Result<(), Ended> {
-        let parameters = wire::parameters(reply).map_err(SocketError::from)?;
-        Ok(self.transmit(&Reply { parameters, continues, error: None }).await?)
+        Ok(self.transmit(&Typed { parameters: reply, continues }).await?)
     }
 
-    async fn transmit(&mut self, reply: &Reply) -> Result<(), SocketError> {
+    async fn transmit<T: Serialize + Sync>(&mut self, reply: &T) -> Result<(), SocketError> {
         if self.oneway {
             return Ok(());
         }
@@ -121,17 +137,21 @@ pub(super) async fn serve<D: Door>(mut socket: Socket, caller: Caller, door: D) 
 }
 
 async fn one_call<D: Door>(socket: &mut Socket, caller: &Caller, door: &D) -> Result<(), SocketError> {
-    let message = socket.receive().await?;
-    let call: Call = wire::decode(&message.bytes)?;
-    let mut out = Outgoing { socket, more: call.more && !call.oneway, oneway: call.oneway };
-    if call.upgrade {
-        return out.transmit(&service::not_implemented(&call.method)).await;
+    let Message { bytes, fds } = socket.receive().await?;
+    let size = bytes.len();
+    // The bytes are not kept while the call is answered, which may take as long as an agent lives.
+    let call: Call = aside_if_large(size, move || wire::decode(&bytes))?;
+    let Call { method, parameters, more, oneway, upgrade } = call;
+    let parameters = Parameters::new(parameters, size);
+    let mut out = Outgoing { socket, more: more && !oneway, oneway };
+    if upgrade {
+        return out.transmit(&service::not_implemented(&method)).await;
     }
-    if let Some(reply) = service::answer(&call) {
+    if let Some(reply) = service::answer(&method, &parameters) {
         return out.transmit(&reply).await;
     }
-    let method = call.method.rsplit('.').next().unwrap_or_default().to_owned();
-    let incoming = Incoming { method, parameters: call.parameters, fds: message.fds, caller: caller.clone() };
+    let method = method.rsplit('.').next().unwrap_or_default().to_owned();
+    let incoming = Incoming { method, parameters, fds, caller: caller.clone() };
     match door.answer(incoming, &mut out).await {
         Ok(()) => Ok(()),
         Err(Ended::Refused(error)) => out.transmit(&error.to_reply()).await,

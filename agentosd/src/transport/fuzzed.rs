@@ -1,6 +1,6 @@
 //! Any bytes as a connection's, up to the plan of an agent that they ask for; called by `crate::fuzzing`.
 
-use super::{parse, service};
+use super::{Parameters, parse, service};
 use crate::caller::Caller;
 use crate::plan::{self, Identities, Own};
 use policies::{Effective, Shipped, resolve_profile};
@@ -9,7 +9,6 @@ use protocol::control::{
 };
 use protocol::ids::AgentName;
 use protocol::wire::{self, Call, Decoder, FrameError, Reply};
-use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -39,10 +38,10 @@ pub(crate) fn fuzzed(bytes: &[u8]) {
 
 fn answer(message: &[u8]) {
     let Ok(call) = wire::decode::<Call>(message) else { return };
-    if let Some(reply) = service::answer(&call) {
+    let parameters = Parameters::new(call.parameters, message.len());
+    if let Some(reply) = service::answer(&call.method, &parameters) {
         return sendable(&reply);
     }
-    let parameters = call.parameters;
     match call.method.rsplit('.').next().unwrap_or_default() {
         Run::NAME => drop(request::<Run>(parameters).as_ref().map(launch)),
         Exec::NAME => drop(request::<Exec>(parameters)),
@@ -62,11 +61,12 @@ fn answer(message: &[u8]) {
     }
 }
 
-fn request<M: Method>(parameters: Map<String, Value>) -> Option<M> {
+fn request<M: Method>(parameters: Parameters) -> Option<M> {
     match parse::<M>(parameters) {
         Ok(request) => {
             let sent = wire::parameters(&request).expect("a request is an object");
-            let again = parse::<M>(sent.clone()).unwrap_or_else(|error| panic!("{error}: {sent:?}"));
+            let again =
+                parse::<M>(Parameters::new(sent.clone(), 0)).unwrap_or_else(|error| panic!("{error}: {sent:?}"));
             assert_eq!(wire::parameters(&again).ok(), Some(sent));
             Some(request)
         }

@@ -2,6 +2,7 @@
 
 use super::connection::{self, Door};
 use super::socket::{Socket, SocketError};
+use super::turn::Turns;
 use crate::caller::Caller;
 use crate::group::GroupId;
 use crate::journal;
@@ -80,14 +81,15 @@ fn admit<D: Door>(stream: UnixStream, bounds: Bounds, counts: &Counts, door: D) 
         }
         Err(error) => return journal::provoked(format_args!("a peer was refused: {}", journal::sentence(&error))),
     };
-    tokio::spawn(async move {
+    let turns = counted.turns.clone();
+    tokio::spawn(turns.run(async move {
         let uid = caller.uid;
         let error = connection::serve(Socket::new(stream), caller, door).await;
         if !matches!(error, SocketError::Closed) {
             journal::provoked(format_args!("a connection of uid {uid} was ended: {}", journal::sentence(&error)));
         }
         drop(counted);
-    });
+    }));
 }
 
 /// Says why in front of any call, as the reply that the peer's first call will find. Nothing is awaited for a peer
@@ -100,34 +102,42 @@ fn refuse(stream: &UnixStream, why: &ControlError) {
 
 /// Connections by uid.
 #[derive(Clone, Debug, Default)]
-struct Counts(Arc<Mutex<HashMap<u32, usize>>>);
+struct Counts(Arc<Mutex<HashMap<u32, User>>>);
+
+/// Who has connections.
+#[derive(Debug)]
+struct User {
+    connections: usize,
+    turns: Turns,
+}
 
 /// One connection, counted until this is dropped.
 #[derive(Debug)]
 struct Counted {
     uid: u32,
+    turns: Turns,
     counts: Counts,
 }
 
 impl Counts {
     fn take(&self, uid: u32, bound: usize) -> Option<Counted> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(uid).or_default();
+        let user = counts.entry(uid).or_insert_with(|| User { connections: 0, turns: Turns::of(uid) });
         // Root is not locked out of a daemon that it must be able to stop agents with.
-        if *count >= bound && uid != 0 {
+        if user.connections >= bound && uid != 0 {
             return None;
         }
-        *count += 1;
-        Some(Counted { uid, counts: self.clone() })
+        user.connections += 1;
+        Some(Counted { uid, turns: user.turns.clone(), counts: self.clone() })
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
         let mut counts = self.counts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.uid) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(user) = counts.get_mut(&self.uid) {
+            user.connections -= 1;
+            if user.connections == 0 {
                 counts.remove(&self.uid);
             }
         }

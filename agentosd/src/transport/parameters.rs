@@ -1,12 +1,51 @@
 //! From a call's parameters to a request's type, with errors that name the parameter.
 
+use super::turn::{SMALL, aside, aside_if_large};
 use protocol::control::{INTERFACE, Method};
 use protocol::error::ControlError;
 use serde_json::{Map, Value};
 
-/// Reads the parameters of `M`. Null is the same as absent, at any depth; a parameter that the method does not have is
-/// refused, because what it asks for would silently not happen.
-pub(crate) fn parse<M: Method>(parameters: Map<String, Value>) -> Result<M, ControlError> {
+/// A call's parameters, which a peer can make so many that all that is done with them takes long.
+#[derive(Debug)]
+pub(crate) struct Parameters {
+    map: Map<String, Value>,
+    size: usize,
+}
+
+impl Parameters {
+    /// Parameters out of a message of `size` bytes.
+    pub(super) fn new(map: Map<String, Value>, size: usize) -> Self {
+        Self { map, size }
+    }
+
+    /// A parameter that is text.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.map.get(name)?.as_str()
+    }
+
+    /// Bytes of the message that they came in.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+}
+
+impl Drop for Parameters {
+    fn drop(&mut self) {
+        if self.size > SMALL && !self.map.is_empty() {
+            aside(|| self.map.clear());
+        }
+    }
+}
+
+/// Reads the parameters of `M`.
+pub(crate) fn parse<M: Method>(mut parameters: Parameters) -> Result<M, ControlError> {
+    let map = std::mem::take(&mut parameters.map);
+    aside_if_large(parameters.size, || read(map))
+}
+
+/// Null is the same as absent, at any depth; a parameter that the method does not have is refused, because what it asks
+/// for would silently not happen.
+fn read<M: Method>(parameters: Map<String, Value>) -> Result<M, ControlError> {
     let Value::Object(parameters) = without_null(Value::Object(parameters)) else { return Err(wrong::<M>("", "")) };
     let known = names_of(M::NAME);
     if let Some(unknown) = parameters.keys().find(|name| !known.contains(&name.as_str())) {
@@ -71,7 +110,7 @@ mod tests {
 
     fn blamed<M: Method + std::fmt::Debug>(value: Value) -> String {
         let Value::Object(map) = value else { panic!() };
-        match parse::<M>(map) {
+        match read::<M>(map) {
             Err(ControlError::BadParameter { parameter, .. }) => parameter,
             other => panic!("{other:?}"),
         }
@@ -96,7 +135,7 @@ mod tests {
         else {
             panic!()
         };
-        assert!(parse::<Run>(map).is_ok());
+        assert!(read::<Run>(map).is_ok());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `org.varlink.service`: what every Varlink service answers (varlink.org, "Service Introspection"), and its errors.
 
-use protocol::wire::{Call, Reply};
-use serde_json::{Map, Value, json};
+use super::parameters::Parameters;
+use protocol::wire::Reply;
+use serde_json::{Value, json};
 
 const NAME: &str = "org.varlink.service";
 
@@ -33,13 +34,14 @@ error ExpectedMore ()
 
 /// Answers a call of the service interface, or refuses one of an interface that is neither it nor ours.
 /// `None`: it is a call of ours.
-pub(super) fn answer(call: &Call) -> Option<Reply> {
-    let Some((interface, method)) = call.method.rsplit_once('.') else {
-        return Some(error("MethodNotFound", json!({"method": call.method})));
+pub(super) fn answer(call: &str, parameters: &Parameters) -> Option<Reply> {
+    let not_found = || error("MethodNotFound", json!({"method": call}));
+    let Some((interface, method)) = call.rsplit_once('.') else {
+        return Some(not_found());
     };
     if interface == protocol::control::NAME {
         let known = protocol::control::METHODS.contains(&method);
-        return (!known).then(|| error("MethodNotFound", json!({"method": call.method})));
+        return (!known).then(not_found);
     }
     Some(match (interface, method) {
         (NAME, "GetInfo") => reply(json!({
@@ -49,14 +51,14 @@ pub(super) fn answer(call: &Call) -> Option<Reply> {
             "url": env!("CARGO_PKG_REPOSITORY"),
             "interfaces": [NAME, protocol::control::NAME],
         })),
-        (NAME, "GetInterfaceDescription") => describe(&call.parameters),
-        (NAME, _) => error("MethodNotFound", json!({"method": call.method})),
+        (NAME, "GetInterfaceDescription") => describe(parameters),
+        (NAME, _) => not_found(),
         (other, _) => error("InterfaceNotFound", json!({"interface": other})),
     })
 }
 
-fn describe(parameters: &Map<String, Value>) -> Reply {
-    match parameters.get("interface").and_then(Value::as_str) {
+fn describe(parameters: &Parameters) -> Reply {
+    match parameters.text("interface") {
         Some(NAME) => reply(json!({"description": DESCRIPTION})),
         Some(protocol::control::NAME) => reply(json!({"description": protocol::control::INTERFACE})),
         Some(other) => error("InterfaceNotFound", json!({"interface": other})),
@@ -89,7 +91,7 @@ mod tests {
 
     fn call(method: &str, parameters: Value) -> Option<Reply> {
         let Value::Object(parameters) = parameters else { panic!() };
-        answer(&Call { method: method.to_owned(), parameters, more: false, oneway: false, upgrade: false })
+        answer(method, &Parameters::new(parameters, 0))
     }
 
     #[test]

@@ -1,10 +1,10 @@
 //! Bytes and descriptors in, bytes out, with the bounds.
 
+use super::descriptors::Descriptors;
 use protocol::wire::{Decoder, FrameError, MAX_FDS, MAX_MESSAGE, PAGE};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send};
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -42,7 +42,7 @@ pub(crate) struct Message {
     /// The bytes, without the NUL.
     pub(crate) bytes: Vec<u8>,
     /// The descriptors beside it.
-    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) fds: Descriptors,
 }
 
 /// A connected socket.
@@ -50,12 +50,12 @@ pub(crate) struct Message {
 pub(crate) struct Socket {
     stream: UnixStream,
     decoder: Decoder,
-    fds: Vec<OwnedFd>,
+    fds: Descriptors,
 }
 
 impl Socket {
     pub(crate) fn new(stream: UnixStream) -> Self {
-        Self { stream, decoder: Decoder::default(), fds: Vec::new() }
+        Self { stream, decoder: Decoder::default(), fds: Descriptors::default() }
     }
 
     /// The next message. Safe to cancel: what was received stays.
@@ -115,7 +115,7 @@ impl Socket {
 fn receive_once(
     stream: &UnixStream,
     chunk: &mut [u8],
-    fds: &mut Vec<OwnedFd>,
+    fds: &mut Descriptors,
 ) -> io::Result<Result<usize, SocketError>> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MAX_FDS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);

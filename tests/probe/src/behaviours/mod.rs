@@ -5,6 +5,7 @@
 
 mod bench;
 mod bombs;
+mod caller;
 mod catching;
 mod domains;
 mod filters;
@@ -51,6 +52,9 @@ const BEHAVIOURS: &[Behaviour] = &[
     row("fdbomb", "open /dev/null until that fails, say how often, hold them", |_| bombs::descriptor_bomb()),
     row("flood", "[BYTES]: write to stdout as fast as possible", |words| {
         bombs::flood(if words.is_empty() { None } else { Some(number(words, 0, "BYTES")?) })
+    }),
+    row("calls", "SOCKET large|valid|events|list N: ask that of the daemon on N connections for ever", |words| {
+        caller::ask(Path::new(text(words, 0, "SOCKET")?), text(words, 1, "what")?, number(words, 2, "N")?)
     }),
     row("spin", "N: keep N threads busy", |words| bombs::spin(Some(number(words, 0, "N")?))),
     row("hog-cpu", "keep every processor busy", |_| bombs::spin(None)),
