@@ -16,6 +16,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tests::{
     Agent, Daemon, GROUP, GROUP_LINE, Launch, USER, as_user, hostile, own_processes, probe, succeeded, wait_until,
@@ -24,6 +25,8 @@ use tests::{
 const BOUND: Duration = Duration::from_millis(50);
 const SAMPLES: usize = 60;
 const SOON: Duration = Duration::from_secs(20);
+/// Held by each test: a bound that is measured beside one nuisance must not depend on which other tests run.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Times one request many times; prints, and returns the median.
 fn median(what: &str, mut request: impl FnMut()) -> Duration {
@@ -55,6 +58,7 @@ fn bystander(daemon: &Daemon) -> Agent<'_> {
 
 /// An agent that runs `script` with `PROBE` replaced; it is at work when `busy` says so.
 fn beside(limits: &str, script: &str, busy: impl Fn(&Agent<'_>) -> bool) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::start();
     let quiet = bystander(&daemon);
     answers_in_time(&daemon, &quiet, "with nothing else");
@@ -111,6 +115,7 @@ fn an_output_flood_leaves_the_others_alone() {
 
 /// Does `nuisance` over and over in two threads while the daemon must answer.
 fn under(meanwhile: &str, nuisance: impl Fn(&Path) + Sync) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::start();
     let quiet = bystander(&daemon);
     let socket = daemon.socket();
@@ -164,6 +169,7 @@ fn another_user_who_asks_without_end_leaves_the_others_alone() {
     if !tests::is_root() {
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::configured(GROUP_LINE);
     let quiet = bystander(&daemon);
     let log = daemon.place().join("state/events.jsonl");
@@ -199,6 +205,7 @@ fn files_of_another_user_that_cannot_be_closed_hold_up_nobody_else() {
     if !Path::new("/dev/fuse").exists() {
         return tests::skip("fuse", "there is no /dev/fuse, so no file whose close(2) waits for its owner");
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::configured(GROUP_LINE);
     let quiet = bystander(&daemon);
     let mut command = Command::new(probe());
@@ -290,6 +297,7 @@ fn a_thousand_descriptors_beside_a_call() {
         return;
     }
     let null = File::open("/dev/null").expect("/dev/null");
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::start();
     let open = || std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("its descriptors").count();
     wait_until("the daemon to be at rest", SOON, || {
