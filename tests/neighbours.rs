@@ -14,14 +14,19 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tests::{Agent, Daemon, GROUP_LINE, Launch, USER, as_user, hostile, own_processes, probe, succeeded, wait_until};
+use tests::{
+    Agent, Daemon, GROUP, GROUP_LINE, Launch, USER, as_user, hostile, own_processes, probe, succeeded, wait_until,
+};
 
 const BOUND: Duration = Duration::from_millis(50);
 const SAMPLES: usize = 60;
 const SOON: Duration = Duration::from_secs(20);
+/// Held by each test: a bound that is measured beside one nuisance must not depend on which other tests run.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Times one request many times; prints, and returns the median.
 fn median(what: &str, mut request: impl FnMut()) -> Duration {
@@ -53,6 +58,7 @@ fn bystander(daemon: &Daemon) -> Agent<'_> {
 
 /// An agent that runs `script` with `PROBE` replaced; it is at work when `busy` says so.
 fn beside(limits: &str, script: &str, busy: impl Fn(&Agent<'_>) -> bool) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::start();
     let quiet = bystander(&daemon);
     answers_in_time(&daemon, &quiet, "with nothing else");
@@ -109,6 +115,7 @@ fn an_output_flood_leaves_the_others_alone() {
 
 /// Does `nuisance` over and over in two threads while the daemon must answer.
 fn under(meanwhile: &str, nuisance: impl Fn(&Path) + Sync) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::start();
     let quiet = bystander(&daemon);
     let socket = daemon.socket();
@@ -132,23 +139,25 @@ fn under(meanwhile: &str, nuisance: impl Fn(&Path) + Sync) {
     assert!(daemon.is_running(), "the daemon ended: {}", daemon.log());
 }
 
-/// Another user's program, which asks for this over and over on nearly as many connections as one may have.
-struct Asking(Child);
+/// A program that is up to no good until this is dropped.
+struct Nuisance(Child);
 
-impl Asking {
-    fn begin(daemon: &Daemon, what: &str) -> Self {
-        let mut command = as_user(daemon, "probe");
-        command.arg("calls").arg(daemon.socket()).args([what, "60"]).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("setpriv(1) of util-linux is installed");
+impl Nuisance {
+    fn begin(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the probe, and setpriv(1) of util-linux");
         let out = child.stdout.take().expect("its output is piped");
-        let asking = Self(child);
+        let nuisance = Self(child);
         let line = BufReader::new(out).lines().next();
-        assert!(line.is_some_and(|line| line.is_ok_and(|line| line == "ready")), "it does not ask for {what}");
-        asking
+        assert!(line.is_some_and(|line| line.is_ok_and(|line| line == "ready")), "control: {command:?} has begun");
+        nuisance
+    }
+
+    fn goes_on(&mut self) -> bool {
+        self.0.try_wait().is_ok_and(|ended| ended.is_none())
     }
 }
 
-impl Drop for Asking {
+impl Drop for Nuisance {
     fn drop(&mut self) {
         // It may have ended by itself, which the test has looked at.
         self.0.kill().and_then(|()| self.0.wait()).ok();
@@ -160,6 +169,7 @@ fn another_user_who_asks_without_end_leaves_the_others_alone() {
     if !tests::is_root() {
         return;
     }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::configured(GROUP_LINE);
     let quiet = bystander(&daemon);
     let log = daemon.place().join("state/events.jsonl");
@@ -178,10 +188,38 @@ fn another_user_who_asks_without_end_leaves_the_others_alone() {
     file.write_all(theirs.as_bytes()).expect("more events");
     answers_in_time(&daemon, &quiet, "with nothing else");
     for what in ["large", "valid", "events", "list"] {
-        let mut asking = Asking::begin(&daemon, what);
+        let mut command = as_user(&daemon, "probe");
+        // Nearly as many connections as one user may have.
+        command.arg("calls").arg(daemon.socket()).args([what, "60"]);
+        let mut asking = Nuisance::begin(command);
         answers_in_time(&daemon, &quiet, &format!("beside another user who asks without end: {what}"));
-        assert!(asking.0.try_wait().is_ok_and(|ended| ended.is_none()), "control: it still asks for {what}");
+        assert!(asking.goes_on(), "control: it still asks for {what}");
     }
+}
+
+#[test]
+fn files_of_another_user_that_cannot_be_closed_hold_up_nobody_else() {
+    if !tests::is_root() {
+        return;
+    }
+    if !Path::new("/dev/fuse").exists() {
+        return tests::skip("fuse", "there is no /dev/fuse, so no file whose close(2) waits for its owner");
+    }
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let daemon = Daemon::configured(GROUP_LINE);
+    let quiet = bystander(&daemon);
+    let mut command = Command::new(probe());
+    let user = [USER, GROUP].map(|id| id.to_string());
+    command.arg("unclosable").arg(daemon.socket()).arg(daemon.workspace()).arg("6").args(user);
+    let mut owner = Nuisance::begin(command);
+    let waits = || {
+        let threads = fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("its threads").flatten();
+        let places = threads.filter_map(|thread| fs::read_to_string(thread.path().join("wchan")).ok());
+        places.filter(|place| place == "request_wait_answer").count()
+    };
+    wait_until("a thread that waits to close a file", SOON, || waits() > 0);
+    answers_in_time(&daemon, &quiet, "beside files that cannot be closed");
+    assert!(owner.goes_on() && waits() == 1, "control: {} threads wait for it", waits());
 }
 
 fn connect(socket: &Path) -> UnixStream {
@@ -259,6 +297,7 @@ fn a_thousand_descriptors_beside_a_call() {
         return;
     }
     let null = File::open("/dev/null").expect("/dev/null");
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let daemon = Daemon::start();
     let open = || std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).expect("its descriptors").count();
     wait_until("the daemon to be at rest", SOON, || {

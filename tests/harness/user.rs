@@ -1,7 +1,6 @@
 //! A user without an account, in the group of the control socket.
 
-use crate::{Daemon, binary};
-use std::fs;
+use crate::{Daemon, binary, succeeded};
 use std::process::{Command, Stdio};
 
 /// Nobody's uid.
@@ -19,7 +18,9 @@ pub const GROUP_LINE: &str = "group: \"65532\"\n";
 pub fn as_user(daemon: &Daemon, program: &str) -> Command {
     let copy = daemon.place().join(program);
     if !copy.exists() {
-        fs::copy(binary(program), &copy).expect("a copy of our own program");
+        // By a process of its own: a child that another thread starts meanwhile would hold our descriptor, and what
+        // somebody has open for writing cannot be executed.
+        succeeded(Command::new("cp").arg(binary(program)).arg(&copy).output().expect("cp(1)"));
     }
     let mut command = Command::new("setpriv");
     command.args(["--reuid", &USER.to_string(), "--regid", &GROUP.to_string(), "--clear-groups", "--"]);

@@ -12,6 +12,7 @@ mod filters;
 mod report;
 mod stubborn;
 mod targets;
+mod unanswering;
 mod watch;
 
 use std::{
@@ -56,6 +57,15 @@ const BEHAVIOURS: &[Behaviour] = &[
     row("calls", "SOCKET large|valid|events|list N: ask that of the daemon on N connections for ever", |words| {
         caller::ask(Path::new(text(words, 0, "SOCKET")?), text(words, 1, "what")?, number(words, 2, "N")?)
     }),
+    row(
+        "unclosable",
+        "SOCKET DIR N UID GID: as root; as that user, send N files beside calls whose close(2) waits",
+        |words| {
+            let user = (number(words, 3, "UID")?, number(words, 4, "GID")?);
+            let (socket, directory) = (Path::new(text(words, 0, "SOCKET")?), Path::new(text(words, 1, "DIR")?));
+            unanswering::hand_over(socket, directory, number(words, 2, "N")?, user)
+        },
+    ),
     row("spin", "N: keep N threads busy", |words| bombs::spin(Some(number(words, 0, "N")?))),
     row("hog-cpu", "keep every processor busy", |_| bombs::spin(None)),
     row("trap-all", "FILE: catch every signal; append a tick every 5 ms and each signal's name", |words| {
