@@ -244,7 +244,8 @@ fn assemble(
             (None, Template::default())
         }
     };
-    let recipe = Recipe { program: stage, hierarchies: grounds.hierarchies.clone(), preset, template };
+    let recipe =
+        Recipe { program: stage, hierarchies: grounds.hierarchies.clone(), store: store.clone(), preset, template };
     let places = places::Bounds { all: config.max_agents, per_user: config.max_agents_per_user };
     let kept = retention::Bounds { agents: config.max_ended_agents, bytes: config.max_ended_size };
     Ok(Daemon {

@@ -4,6 +4,9 @@
 //! An agent's directory is renamed before its files go, so that it is never there in part. Records are versioned: a daemon
 //! leaves a record of a newer version alone and does not list it; an older one is read as long as this version knows it.
 
+mod blank;
+
+use blank::{BLANK, Blank};
 use protocol::agent::{Agent, Limits};
 use protocol::denial::Completeness;
 use protocol::ids::AgentId;
@@ -12,12 +15,18 @@ use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The version of records that is written.
 const VERSION: u32 = 1;
 /// Ids that are reserved at once, so that a launch does not write the counter.
 const RESERVED: u64 = 64;
+/// The files in an agent's directory.
+const RECORD: &str = "record.jsonl";
+const OUTPUT: &str = "output.log";
+/// Most directories that are made beforehand.
+const MOST_BLANK: usize = 64;
 /// What an agent's directory is called while it is removed.
 const GOING: &str = "going";
 /// Bytes of a block as `stat(2)` counts them, whatever the file system's are.
@@ -78,6 +87,8 @@ fn fail(attempt: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreEr
 pub(crate) struct Store {
     root: PathBuf,
     ids: Arc<Mutex<Ids>>,
+    blanks: Arc<Mutex<Vec<Blank>>>,
+    blanks_made: Arc<AtomicU64>,
 }
 
 #[derive(Debug)]
@@ -111,7 +122,8 @@ impl Store {
         // A counter that was lost must not give an id twice.
         let seen = directory_numbers(&agents).map_err(fail("list", &agents))?.into_iter().max().unwrap_or(0);
         let next = u64::max(kept, seen + 1);
-        Ok(Self { root: root.to_owned(), ids: Arc::new(Mutex::new(Ids { next, reserved: next })) })
+        let ids = Arc::new(Mutex::new(Ids { next, reserved: next }));
+        Ok(Self { root: root.to_owned(), ids, blanks: Arc::default(), blanks_made: Arc::default() })
     }
 
     /// An id that was never given before.
@@ -135,8 +147,23 @@ impl Store {
         Ok(ids.give())
     }
 
+    /// Makes an agent's directory beforehand. One that cannot be made is missed, and its lack explained, by
+    /// [`Self::create`].
+    pub(crate) fn stock(&self) {
+        let mut blanks = self.blanks.lock().unwrap_or_else(PoisonError::into_inner);
+        if blanks.len() < MOST_BLANK {
+            blanks.extend(self.blank().ok());
+        }
+    }
+
+    fn blank(&self) -> Result<Blank, StoreError> {
+        Blank::make(&self.root.join("agents"), self.blanks_made.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Gives back what was reserved and not used.
     pub(crate) fn close(&self) -> Result<(), StoreError> {
+        let blanks = std::mem::take(&mut *self.blanks.lock().unwrap_or_else(PoisonError::into_inner));
+        blanks.into_iter().try_for_each(Blank::remove)?;
         let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
         self.write_next_id(ids.next)
     }
@@ -153,7 +180,7 @@ impl Store {
 
     /// Where an agent's output is.
     pub(crate) fn output(&self, id: AgentId) -> PathBuf {
-        self.directory(id).join("output.log")
+        self.directory(id).join(OUTPUT)
     }
 
     /// Where an agent's denials are.
@@ -168,27 +195,21 @@ impl Store {
 
     /// Makes an agent's directory with its record and its empty output log, which is returned.
     pub(crate) fn create(&self, record: &Record) -> Result<File, StoreError> {
-        let id = record.agent.id;
-        let directory = self.directory(id);
-        DirBuilder::new().mode(0o700).create(&directory).map_err(fail("create", &directory))?;
-        self.save(record)?;
-        let path = self.output(id);
-        let mut options = OpenOptions::new();
-        options.append(true).create_new(true).mode(0o600).open(&path).map_err(fail("create", &path))
+        let directory = self.directory(record.agent.id);
+        let made = self.blanks.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let blank = made.map_or_else(|| self.blank(), Ok)?;
+        blank.become_directory(&directory, &line(record).map_err(fail("write the record in", &directory))?)
     }
 
     fn record(&self, id: AgentId) -> PathBuf {
-        self.directory(id).join("record.jsonl")
+        self.directory(id).join(RECORD)
     }
 
     /// Writes what an agent's record is now.
     pub(crate) fn save(&self, record: &Record) -> Result<(), StoreError> {
         let path = self.record(record.agent.id);
-        let json = serde_json::to_vec(record).map_err(io::Error::other).map_err(fail("write", &path))?;
-        // The first byte ends a line that an earlier crash may have cut off; empty lines mean nothing.
-        let line = [b"\n", &json[..], b"\n"].concat();
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(0o600).open(&path);
+        let line = line(record).map_err(fail("write", &path))?;
+        let file = OpenOptions::new().append(true).open(&path);
         file.and_then(|mut file| file.write_all(&line)).map_err(fail("write", &path))
     }
 
@@ -233,6 +254,15 @@ fn read(path: &Path) -> Result<Record, StoreError> {
     serde_json::from_slice(line).map_err(invalid)
 }
 
+/// A record as it is written. The first byte ends a line that an earlier crash may have cut off; empty lines mean
+/// nothing.
+fn line(record: &Record) -> io::Result<Vec<u8>> {
+    let mut line = b"\n".to_vec();
+    serde_json::to_writer(&mut line, record).map_err(io::Error::other)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
 /// The last line that is whole and not empty.
 fn last_line(bytes: &[u8]) -> &[u8] {
     let mut lines = bytes.rsplit(|byte| *byte == b'\n');
@@ -241,11 +271,11 @@ fn last_line(bytes: &[u8]) -> &[u8] {
     lines.find(|line| !line.is_empty()).unwrap_or_default()
 }
 
-/// Removes directories whose removal was cut off.
+/// Removes directories whose removal was cut off, and those that no agent got.
 fn remove_going(agents: &Path) -> io::Result<()> {
     for entry in agents.read_dir()? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == GOING) {
+        if path.extension().is_some_and(|extension| extension == GOING || extension == BLANK) {
             fs::remove_dir_all(path)?;
         }
     }
@@ -278,105 +308,4 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use protocol::agent::State;
-    use protocol::ids::{AgentName, TimeUs};
-
-    fn record(id: AgentId) -> Record {
-        let agent = Agent {
-            name: AgentName::parse("a").unwrap(),
-            id,
-            state: State::Running,
-            pid: Some(5),
-            uid: 1_900_000_001,
-            owner: 0,
-            policy: "base".into(),
-            policy_digest: "00".into(),
-            command: vec!["true".into()],
-            workspace: None,
-            created_us: TimeUs(1),
-            ended_us: None,
-            exit: None,
-            denials: None,
-            not_enforced: Vec::new(),
-        };
-        Record::new(agent, false)
-    }
-
-    #[test]
-    fn an_id_is_never_given_twice() {
-        let root = tempfile::tempdir().unwrap();
-        let store = Store::open(root.path()).unwrap();
-        let given: Vec<u64> = (0..100).map(|_| store.next_id().unwrap().0).collect();
-        assert_eq!(given, (1..=100).collect::<Vec<_>>());
-        let after_a_crash = Store::open(root.path()).unwrap();
-        let next = after_a_crash.next_id().unwrap().0;
-        assert!(next > 100);
-        after_a_crash.close().unwrap();
-        assert_eq!(Store::open(root.path()).unwrap().next_id().unwrap().0, next + 1, "no gap after a clean end");
-        fs::remove_file(root.path().join("next-id")).unwrap();
-        fs::create_dir(root.path().join("agents/900")).unwrap();
-        assert_eq!(Store::open(root.path()).unwrap().next_id().unwrap().0, 901, "a lost counter");
-    }
-
-    #[test]
-    fn records_read_back_and_strange_ones_are_left_alone() {
-        let root = tempfile::tempdir().unwrap();
-        let store = Store::open(root.path()).unwrap();
-        store.create(&record(AgentId(1))).unwrap();
-        store.create(&record(AgentId(2))).unwrap();
-        let newer = fs::read_to_string(root.path().join("agents/2/record.jsonl")).unwrap();
-        fs::write(root.path().join("agents/2/record.jsonl"), newer.replace("\"version\":1", "\"version\":2")).unwrap();
-        let loaded = store.load().unwrap();
-        assert_eq!(loaded[0].as_ref().unwrap().agent.id, AgentId(1));
-        assert!(loaded[1].is_err() && root.path().join("agents/2/record.jsonl").exists());
-        store.remove(AgentId(1)).unwrap();
-        store.remove(AgentId(1)).unwrap();
-        assert_eq!(store.load().unwrap().len(), 1);
-    }
-
-    #[test]
-    fn the_last_whole_record_counts_wherever_a_crash_cut_a_write_off() {
-        let root = tempfile::tempdir().unwrap();
-        let store = Store::open(root.path()).unwrap();
-        let mut changed = record(AgentId(1));
-        store.create(&changed).unwrap();
-        let begun = fs::read(store.record(AgentId(1))).unwrap();
-        changed.agent.state = State::Exited;
-        store.save(&changed).unwrap();
-        let whole = fs::read(store.record(AgentId(1))).unwrap();
-        for cut in begun.len()..=whole.len() {
-            fs::write(store.record(AgentId(1)), &whole[..cut]).unwrap();
-            let expected = if cut == whole.len() { State::Exited } else { State::Running };
-            assert_eq!(store.load().unwrap()[0].as_ref().unwrap().agent.state, expected, "cut at {cut}");
-            store.save(&changed).unwrap();
-            assert_eq!(store.load().unwrap()[0].as_ref().unwrap().agent.state, State::Exited, "written after {cut}");
-        }
-        fs::write(store.record(AgentId(1)), &begun[..begun.len() - 1]).unwrap();
-        assert!(store.load().unwrap()[0].is_err(), "nothing whole");
-    }
-
-    #[test]
-    fn a_removal_that_was_cut_off_is_finished_and_shows_no_half_an_agent() {
-        let root = tempfile::tempdir().unwrap();
-        let store = Store::open(root.path()).unwrap();
-        store.create(&record(AgentId(1))).unwrap();
-        fs::rename(root.path().join("agents/1"), root.path().join("agents/1.going")).unwrap();
-        assert!(store.load().unwrap().is_empty());
-        Store::open(root.path()).unwrap();
-        assert_eq!(root.path().join("agents").read_dir().unwrap().count(), 0);
-    }
-
-    #[test]
-    fn an_agents_size_grows_with_its_output() {
-        let root = tempfile::tempdir().unwrap();
-        let store = Store::open(root.path()).unwrap();
-        let mut output = store.create(&record(AgentId(1))).unwrap();
-        let before = store.size(AgentId(1)).unwrap();
-        output.write_all(&vec![b'x'; 1 << 20]).unwrap();
-        output.sync_all().unwrap();
-        let grown = store.size(AgentId(1)).unwrap() - before;
-        assert!((1 << 20..2 << 20).contains(&grown), "{grown}");
-    }
-}
+mod tests;

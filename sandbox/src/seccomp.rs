@@ -55,7 +55,10 @@ impl Test {
     fn condition(&self) -> Result<SeccompCondition, BackendError> {
         match *self {
             Self::Masked { index, mask, value } => {
-                SeccompCondition::new(index, SeccompCmpArgLen::Qword, SeccompCmpOp::MaskedEq(mask), value)
+                // Half the instructions when no bit of the high half matters.
+                let low = u32::try_from(mask).is_ok();
+                let length = if low { SeccompCmpArgLen::Dword } else { SeccompCmpArgLen::Qword };
+                SeccompCondition::new(index, length, SeccompCmpOp::MaskedEq(mask), value)
             }
             Self::Is { index, value } => SeccompCondition::new(index, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value),
             Self::IsNot { index, value } => {

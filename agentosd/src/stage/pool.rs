@@ -5,6 +5,7 @@
 
 use super::{Stage, StageError};
 use crate::journal;
+use crate::store::Store;
 use sandbox::cgroup::{CgroupLimits, Hierarchies};
 use sandbox::plan::Template;
 use std::collections::VecDeque;
@@ -27,6 +28,8 @@ pub(crate) struct Recipe {
     pub(crate) program: PathBuf,
     /// Where control groups are made.
     pub(crate) hierarchies: Hierarchies,
+    /// Where a directory is made for each.
+    pub(crate) store: Store,
     /// Limits that a spare gets beforehand: those of the default policy. The first processor limit of a host, and the
     /// removal of the last one, make the kernel patch its scheduler, which takes milliseconds; with limited spares
     /// there always is one.

@@ -71,11 +71,13 @@ fn ranges(calls: &[u32]) -> Vec<(u32, u32)> {
     ranges
 }
 
-/// A binary search; a number in no range leaves at the end of the tree, whose every path is a forward jump.
+/// A binary search; a number in no range leaves at the end of the tree, whose every path is a forward jump. Loading a
+/// filter takes the kernel time for each instruction, and every agent's start with it.
 fn tree(ranges: &[(u32, u32)], action: u32) -> BpfProgram {
     match ranges {
         [] => Vec::new(),
-        // Below `first` and above `last` it jumps over the answer.
+        // A number that is another jumps over the answer.
+        [(first, last)] if first == last => vec![jump(libc::BPF_JEQ, *first, 0, 1), answer(action)],
         [(first, last)] => {
             vec![jump(libc::BPF_JGE, *first, 0, 2), jump(libc::BPF_JGT, *last, 1, 0), answer(action)]
         }
@@ -84,7 +86,10 @@ fn tree(ranges: &[(u32, u32)], action: u32) -> BpfProgram {
             let (low_tree, high_tree) = (tree(low, action), tree(high, action));
             let pivot = high.first().map_or(0, |(first, _)| *first);
             // A conditional jump reaches 255 instructions and the unconditional one all.
-            let mut program = vec![jump(libc::BPF_JGE, pivot, 0, 1), far(low_tree.len() + 1)];
+            let mut program = match u8::try_from(low_tree.len() + 1) {
+                Ok(over) => vec![jump(libc::BPF_JGE, pivot, over, 0)],
+                Err(_) => vec![jump(libc::BPF_JGE, pivot, 0, 1), far(low_tree.len() + 1)],
+            };
             program.extend(low_tree);
             program.push(far(high_tree.len()));
             program.extend(high_tree);
