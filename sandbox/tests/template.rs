@@ -118,6 +118,24 @@ fn a_plan_with_less_or_other_things_gets_only_those() {
 }
 
 #[test]
+fn small_files_of_the_plan_are_there_beside_and_instead_of_the_templates() {
+    let file = |path: &str| Mount::File { path: path.into(), contents: format!("this is {path}\n") };
+    let script = format!("cat /etc/greeting /tmp/greeting /etc/shadow 2>&1; {SAY_ROOT}");
+    let mut plan = shell(&script);
+    plan.view.insert(0, file("/etc/greeting"));
+    plan.view.push(file("/tmp/greeting"));
+    plan.rules.push(read(Path::new("/etc/greeting")));
+    let (out, taken) = run(&mut Stage::furnished("template-files", template()), plan.clone());
+    assert!(taken && out.contains("this is /etc/greeting") && out.contains("this is /tmp/greeting"), "{out}");
+    assert!(out.contains("/etc/shadow: Permission denied"), "{out}");
+    plan.view.retain(|mount| mount.path() != Path::new("/etc/shadow"));
+    plan.view.insert(0, file("/etc/shadow"));
+    plan.rules.push(read(Path::new("/etc/shadow")));
+    let (out, taken) = run(&mut Stage::furnished("template-instead", template()), plan);
+    assert!(!taken && out.contains("this is /etc/greeting") && out.contains("this is /etc/shadow"), "{out}");
+}
+
+#[test]
 fn a_rule_of_the_template_gives_no_right_that_the_plan_does_not_give() {
     let mut plan = shell(&format!("echo x 2>&1 > /tmp/x || echo refused; {SAY_ROOT}"));
     for rule in plan.rules.iter_mut().filter(|rule| rule.path == Path::new("/tmp")) {

@@ -18,7 +18,7 @@ use std::path::{Component, Path, PathBuf};
 /// What is to be shown, on whose behalf, and to whom.
 #[derive(Clone, Copy)]
 pub(super) struct Showing<'a> {
-    view: &'a [Mount],
+    pub(super) view: &'a [Mount],
     rules: &'a [Rule],
     caller: &'a Caller,
     pub(super) agent: Identity,
@@ -114,17 +114,20 @@ fn open<'a>(mount: &'a Mount, showing: Showing<'a>) -> Step<Vec<Source<'a>>> {
     Ok(match mount {
         Mount::Bind { path, executable, optional } => open_bind(path, *executable, *optional, showing)?,
         Mount::Workspace { .. } => open_workspace(mount)?.into_iter().collect(),
+        _ => made(mount, showing).map(Source::Made).into_iter().collect(),
+    })
+}
+
+/// What a thing is that has no source on the host.
+pub(super) fn made(mount: &Mount, showing: Showing<'_>) -> Option<Placed> {
+    Some(match mount.clone() {
         Mount::Tmpfs { path, size, executable, mode } => {
-            let (path, owner) = (path.clone(), showing.agent);
-            vec![Source::Made(Placed::Tmpfs(Tmpfs { path, size: *size, executable: *executable, mode: *mode, owner }))]
+            Placed::Tmpfs(Tmpfs { path, size, executable, mode, owner: showing.agent })
         }
-        Mount::File { path, contents } => {
-            vec![Source::Made(Placed::File { path: path.clone(), contents: contents.clone() })]
-        }
-        Mount::Decoy { path, directory } => vec![Source::Made(decoy(path, *directory, showing))],
-        Mount::Symlink { path, target } => {
-            vec![Source::Made(Placed::Symlink { path: path.clone(), target: target.clone() })]
-        }
+        Mount::File { path, contents } => Placed::File { path, contents },
+        Mount::Decoy { path, directory } => decoy(&path, directory, showing),
+        Mount::Symlink { path, target } => Placed::Symlink { path, target },
+        Mount::Bind { .. } | Mount::Workspace { .. } => return None,
     })
 }
 

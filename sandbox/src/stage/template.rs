@@ -8,7 +8,7 @@
 //! So a launch shows what its caller can open at that moment, template or not; only the mounting is done beforehand.
 
 use super::root::Placed;
-use super::sources::{Inode, Source};
+use super::sources::{Inode, Showing, Source, made};
 use super::step::{Attempt as _, Step};
 use crate::plan::Rule;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -60,8 +60,8 @@ impl Thing {
 
 /// What is left to do for a launch.
 pub(super) enum Rest<'a> {
-    /// The template is a part of the view: its tmpfs are adjusted, and these are placed too.
-    Some(Vec<Placed>, Vec<Source<'a>>),
+    /// The template is a part of the view, and these are placed too.
+    Some(Vec<Source<'a>>),
     /// It is not: all of these, in an empty root.
     Everything(Vec<Source<'a>>),
 }
@@ -96,10 +96,26 @@ impl Furnished {
         self.mounts.suspect = true;
     }
 
-    /// What the template leaves to do of a view.
-    pub(super) fn rest(mut self, sources: Vec<Source<'_>>) -> Rest<'_> {
+    /// What of a view can be placed before anybody has looked whether the template is a part of it: what an empty root
+    /// would have to forget again if not. Its tmpfs as the agent needs them, and files of our own beside it.
+    pub(super) fn early(&self, showing: Showing<'_>) -> Vec<Placed> {
+        let is_ours = |path: &Path| self.things.contains(&Thing::Tmpfs { path: path.to_owned() });
+        let is_beside = |path: &Path| self.things.iter().all(|thing| !path.starts_with(thing.path()));
+        let things = showing.view.iter().filter_map(|mount| made(mount, showing));
+        let place = |placed: Placed| match placed {
+            Placed::Tmpfs(tmpfs) if is_ours(&tmpfs.path) => Some(Placed::Adjusted(tmpfs)),
+            Placed::File { path, contents } if is_beside(&path) => Some(Placed::File { path, contents }),
+            _ => None,
+        };
+        things.filter_map(place).collect()
+    }
+
+    /// What the template and what was placed `early` leave to do of a view.
+    pub(super) fn rest<'a>(mut self, sources: Vec<Source<'a>>, early: &[Placed]) -> Rest<'a> {
         let wanted: Vec<_> = sources.iter().map(Thing::of).collect();
-        let is_kept = |thing: &Option<Thing>| thing.as_ref().is_some_and(|thing| self.things.contains(thing));
+        let is_early = |thing: &Thing| matches!(thing, Thing::Made(placed) if early.contains(placed));
+        let is_kept =
+            |thing: &Option<Thing>| thing.as_ref().is_some_and(|thing| self.things.contains(thing) || is_early(thing));
         let kept: Vec<bool> = wanted.iter().map(is_kept).collect();
         let whole = self.things.iter().all(|thing| wanted.iter().flatten().any(|wanted| wanted == thing));
         // Placed later, it would hide what is there or what a rule has opened.
@@ -111,15 +127,8 @@ impl Furnished {
         if !whole || hidden || self.is_stale() {
             return Rest::Everything(sources);
         }
-        let (mut adjusted, mut left) = (Vec::new(), Vec::new());
-        for (source, kept) in sources.into_iter().zip(kept) {
-            match source {
-                Source::Made(Placed::Tmpfs(tmpfs)) if kept => adjusted.push(Placed::Adjusted(tmpfs)),
-                _ if kept => {}
-                source => left.push(source),
-            }
-        }
-        Rest::Some(adjusted, left)
+        let left = sources.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(source, _)| source);
+        Rest::Some(left.collect())
     }
 }
 

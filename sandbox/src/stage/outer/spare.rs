@@ -60,19 +60,21 @@ impl Outer<'_> {
 
     /// Makes the plan's view whole, on what the template has of it or from nothing.
     pub(super) fn show(&mut self, plan: &Plan) -> Step {
-        let sources = sources::open_all(Showing::of(plan))?;
+        let showing = Showing::of(plan);
         let left = match self.furnished.take() {
-            None => sources,
-            Some(furnished) => match furnished.rest(sources) {
-                Rest::Some(adjusted, left) => {
-                    self.ask(&inner::Order::Place(adjusted), Vec::new())?;
-                    left
+            None => sources::open_all(showing)?,
+            Some(furnished) => {
+                // PID 1 places these while the sources are opened here.
+                let early = furnished.early(showing);
+                self.ask(&inner::Order::Place(early.clone()), Vec::new())?;
+                match furnished.rest(sources::open_all(showing)?, &early) {
+                    Rest::Some(left) => left,
+                    Rest::Everything(all) => {
+                        self.ask(&inner::Order::Renew, Vec::new())?;
+                        all
+                    }
                 }
-                Rest::Everything(all) => {
-                    self.ask(&inner::Order::Renew, Vec::new())?;
-                    all
-                }
-            },
+            }
         };
         self.place(trees::make(left, plan.agent)?)
     }
