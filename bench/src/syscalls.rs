@@ -38,6 +38,13 @@ pub(crate) fn measure(daemon: &Daemon, rounds: usize, before: &Bare) -> Result<V
             ratio(&a, &b),
             bar,
         ));
+        let floor = (0..rounds).map(|_| filtered(&probe, [call, count])).collect::<Result<Vec<_>>>()?;
+        let floor = Samples::new(floor);
+        rows.push(Row::compared(
+            format!("  {call} under a filter that allows everything / bare"),
+            (floor.show(), b.show()),
+            ratio(&floor, &b),
+        ));
         host.push(Row::compared(format!("  {call} bare, audit on / off"), (b.show(), off.show()), ratio(&b, off)));
     }
     rows.extend(host);
@@ -46,6 +53,11 @@ pub(crate) fn measure(daemon: &Daemon, rounds: usize, before: &Bare) -> Result<V
 
 fn bare(probe: &Path, call: [&str; 2]) -> Result<f64> {
     time(Command::new(probe).arg("bench").args(call).output().context("failed to run probe")?)
+}
+
+/// Outside of any sandbox, under the smallest filter: what every sandbox with a filter pays.
+fn filtered(probe: &Path, call: [&str; 2]) -> Result<f64> {
+    time(Command::new(probe).arg("bench-filtered").args(call).output().context("failed to run probe")?)
 }
 
 fn inside(daemon: &Daemon, call: [&str; 2]) -> Result<f64> {

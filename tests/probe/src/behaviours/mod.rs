@@ -99,6 +99,10 @@ const BEHAVIOURS: &[Behaviour] = &[
     row("bench", "getpid|open|read|stat N [PATH]: print the nanoseconds of one call", |words| {
         bench::time(text(words, 0, "the call")?, number(words, 1, "N")?, words.get(2).copied())
     }),
+    row("bench-filtered", "the same under the smallest filter of seccomp(2), which allows everything", |words| {
+        filters::allow_everything()?;
+        bench::time(text(words, 0, "the call")?, number(words, 1, "N")?, words.get(2).copied())
+    }),
     row("own-filters", "be refused by filters of its own, then by the sandbox's (mount), and stay", |_| {
         filters::refusals()
     }),
