@@ -206,8 +206,10 @@ async fn close(closing: Closing, grounds: Grounds) -> anyhow::Result<()> {
     {
         journal::error(format_args!("{}", journal::sentence(&error)));
     }
-    closing.store.close()?;
-    Ok(grounds.hierarchies.close()?)
+    // The one must not keep the other from being put away.
+    let (kept, closed) = (closing.store.close(), grounds.hierarchies.close());
+    kept?;
+    Ok(closed?)
 }
 
 fn refuse_missing(checks: &[Check]) -> anyhow::Result<()> {

@@ -196,9 +196,13 @@ impl Store {
     /// Makes an agent's directory with its record and its empty output log, which is returned.
     pub(crate) fn create(&self, record: &Record) -> Result<File, StoreError> {
         let directory = self.directory(record.agent.id);
+        let line = line(record).map_err(fail("write the record in", &directory))?;
         let made = self.blanks.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let blank = made.map_or_else(|| self.blank(), Ok)?;
-        blank.become_directory(&directory, &line(record).map_err(fail("write the record in", &directory))?)
+        // One that somebody has removed, or mounted over, is as none.
+        match made.map(|blank| blank.become_directory(&directory, &line)) {
+            Some(Ok(output)) => Ok(output),
+            Some(Err(_)) | None => self.blank()?.become_directory(&directory, &line),
+        }
     }
 
     fn record(&self, id: AgentId) -> PathBuf {

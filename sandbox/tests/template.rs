@@ -197,6 +197,34 @@ fn what_the_host_mounts_meanwhile_is_shown_and_what_it_unmounts_is_let_go() {
 }
 
 #[test]
+fn what_the_host_changes_within_a_shown_directory_meets_the_policy_as_it_is() {
+    let directory = tempdir("within");
+    let (secret, tool) = (directory.join("secret"), directory.join("tool"));
+    std::fs::copy("/bin/true", &tool).unwrap();
+    let script = format!(
+        "cat {0} 2>&1; {1} 2>&1 && echo new runs; {1}.old 2>&1 || echo old is refused; {SAY_ROOT}",
+        secret.display(),
+        tool.display()
+    );
+    let (mut template, mut plan) = showing(&directory, &script);
+    for (view, rules) in [(&mut template.view, &mut template.rules), (&mut plan.view, &mut plan.rules)] {
+        view.push(Mount::Decoy { path: secret.clone(), directory: false });
+        if let Some(Mount::Bind { executable, .. }) = view.iter_mut().find(|mount| mount.path() == directory) {
+            *executable = true;
+        }
+        rules.push(Rule { path: tool.clone(), read: true, write: false, execute: true });
+    }
+    let mut stage = Stage::furnished("template-within", template);
+    std::fs::write(&secret, "TOPSECRET").unwrap();
+    std::fs::rename(&tool, directory.join("tool.old")).unwrap();
+    std::fs::copy("/bin/true", &tool).unwrap();
+    let (out, taken) = run(&mut stage, plan);
+    std::fs::remove_dir_all(&directory).unwrap();
+    assert!(taken && !out.contains("TOPSECRET") && out.contains("secret: Permission denied"), "{out}");
+    assert!(out.contains("new runs") && out.contains("old is refused"), "{out}");
+}
+
+#[test]
 fn a_caller_is_shown_nothing_that_only_root_can_open() {
     let directory = tempdir("roots");
     std::os::unix::fs::chown(&directory, Some(0), Some(0)).unwrap();

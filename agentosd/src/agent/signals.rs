@@ -60,6 +60,7 @@ impl Task {
         if let Some(when) = Instant::now().checked_add(Duration::from_millis(grace_ms)) {
             live.deadlines.push((when, Cause::Killed));
         }
+        live.graced.retain(|waiting| !waiting.is_closed());
         live.graced.push(answer);
     }
 

@@ -56,7 +56,8 @@ impl Control {
     ) -> Result<(), Ended> {
         match method {
             Kill::NAME => {
-                let reply = self.kill(parse(parameters)?, caller).await?;
+                // With a grace period it may be long; a caller that leaves gives its place on the socket back.
+                let reply = out.unless_closed(self.kill(parse(parameters)?, caller)).await??;
                 out.last(&reply).await
             }
             Inspect::NAME => {

@@ -2,7 +2,7 @@
 
 use super::{StoreError, fail};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
@@ -40,8 +40,11 @@ impl Blank {
         }
     }
 
-    /// Removes it.
+    /// Removes it, if somebody else has not.
     pub(super) fn remove(self) -> Result<(), StoreError> {
-        fs::remove_dir_all(&self.path).map_err(fail("remove", &self.path))
+        match fs::remove_dir_all(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(fail("remove", &self.path)(error)),
+            _ => Ok(()),
+        }
     }
 }

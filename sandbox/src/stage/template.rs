@@ -14,15 +14,15 @@ use crate::plan::Rule;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::io::{Read as _, Seek as _};
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// A template in its place.
 #[derive(Debug)]
 pub(super) struct Furnished {
     things: Vec<Thing>,
-    /// The paths of its rules, whose descriptors are open.
-    ruled: Vec<PathBuf>,
+    /// Where the host's mount table has the directories that are shown, whatever links their paths go through.
+    shown: Vec<PathBuf>,
     mounts: Mounts,
 }
 
@@ -58,6 +58,18 @@ impl Thing {
     }
 }
 
+/// Of a template's sources, those that lie in nothing of the host's. Within a shown directory the host may make, replace
+/// or move things at any time, and a mount there goes with the name that it was made on.
+pub(super) fn lasting(sources: Vec<Source<'_>>) -> Vec<Source<'_>> {
+    let of_host = |source: &Source<'_>| match source {
+        Source::Found { path, .. } | Source::Link { path, .. } => Some(path.clone()),
+        Source::Workspace { .. } | Source::Made(_) => None,
+    };
+    let above: Vec<PathBuf> = sources.iter().filter_map(of_host).collect();
+    let beneath = |path: &Path| above.iter().any(|above| path != above && path.starts_with(above));
+    sources.into_iter().filter(|source| !beneath(source.path())).collect()
+}
+
 /// What is left to do for a launch.
 pub(super) enum Rest<'a> {
     /// The template is a part of the view, and these are placed too.
@@ -68,21 +80,31 @@ pub(super) enum Rest<'a> {
 
 impl Furnished {
     /// Remembers what is about to be placed. `mounts` was opened before the sources were, so that no change is missed.
-    pub(super) fn of(sources: &[Source<'_>], rules: &[Rule], mounts: Mounts) -> Self {
-        let things = sources.iter().filter_map(Thing::of).collect();
-        Self { things, ruled: rules.iter().map(|rule| rule.path.clone()).collect(), mounts }
+    pub(super) fn of(sources: &[Source<'_>], mounts: Mounts) -> Step<Self> {
+        let directories = sources.iter().filter_map(|source| match source {
+            Source::Found { descriptor, inode, .. } if inode.directory => Some(descriptor),
+            _ => None,
+        });
+        let real = |fd: &OwnedFd| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
+        let shown = directories.map(real).collect::<Result<_, _>>().attempt("look where a directory is")?;
+        Ok(Self { things: sources.iter().filter_map(Thing::of).collect(), shown, mounts })
+    }
+
+    /// Of `rules`, those for what is remembered: what lies beneath it on the host may be replaced at any time, and a rule
+    /// stays with the file that it was made for.
+    pub(super) fn rules(&self, rules: &[Rule]) -> Vec<Rule> {
+        let remembered = |rule: &&Rule| {
+            self.things.iter().any(|thing| match thing {
+                Thing::Found { path, .. } | Thing::Tmpfs { path } => *path == rule.path,
+                Thing::Link { .. } | Thing::Made(_) => false,
+            })
+        };
+        rules.iter().filter(remembered).cloned().collect()
     }
 
     /// Whether the host has mounted or unmounted something beneath what the template shows, or could not say.
     pub(super) fn is_stale(&mut self) -> bool {
-        let shown: Vec<_> = self
-            .things
-            .iter()
-            .filter_map(|thing| match thing {
-                Thing::Found { path, inode, .. } if inode.directory => Some(path.as_path()),
-                _ => None,
-            })
-            .collect();
+        let shown: Vec<_> = self.shown.iter().map(PathBuf::as_path).collect();
         self.mounts.changed(&shown).unwrap_or(true)
     }
 
@@ -118,11 +140,8 @@ impl Furnished {
             |thing: &Option<Thing>| thing.as_ref().is_some_and(|thing| self.things.contains(thing) || is_early(thing));
         let kept: Vec<bool> = wanted.iter().map(is_kept).collect();
         let whole = self.things.iter().all(|thing| wanted.iter().flatten().any(|wanted| wanted == thing));
-        // Placed later, it would hide what is there or what a rule has opened.
-        let hides = |source: &Source<'_>| {
-            let mut here = self.things.iter().map(Thing::path).chain(self.ruled.iter().map(PathBuf::as_path));
-            here.any(|path| path.starts_with(source.path()))
-        };
+        // Placed later, it would hide what is there and what a rule was made for.
+        let hides = |source: &Source<'_>| self.things.iter().any(|thing| thing.path().starts_with(source.path()));
         let hidden = sources.iter().zip(&kept).any(|(source, kept)| !kept && hides(source));
         if !whole || hidden || self.is_stale() {
             return Rest::Everything(sources);

@@ -3,7 +3,7 @@
 use super::super::inner;
 use super::super::sources::{self, Showing};
 use super::super::step::Step;
-use super::super::template::{Furnished, Mounts, Rest};
+use super::super::template::{self, Furnished, Mounts, Rest};
 use super::super::trees;
 use super::Outer;
 use crate::message::Report;
@@ -29,13 +29,15 @@ impl Outer<'_> {
     fn furnish(&mut self) -> Step {
         let mounts = Mounts::open()?;
         let Ok(sources) = sources::open_all(Showing::template(&self.template)) else { return Ok(()) };
+        let sources = template::lasting(sources);
         if sources.is_empty() {
             return Ok(());
         }
-        let furnished = Furnished::of(&sources, &self.template.rules, mounts);
+        let furnished = Furnished::of(&sources, mounts)?;
+        let rules = furnished.rules(&self.template.rules);
         let nobody = Showing::template(&self.template).agent;
         self.place(trees::make(sources, nobody)?)?;
-        self.ask(&inner::Order::Rules(self.template.rules.clone()), Vec::new())?;
+        self.ask(&inner::Order::Rules(rules), Vec::new())?;
         self.confirm()?;
         self.furnished = Some(furnished);
         Ok(())
