@@ -60,7 +60,7 @@ pub fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     if flags.man {
-        clap_mangen::Man::new(Flags::command()).render(&mut std::io::stdout())?;
+        clap_mangen::Man::new(Flags::command()).section("8").render(&mut std::io::stdout())?;
         return Ok(ExitCode::SUCCESS);
     }
     if !rustix::process::geteuid().is_root() {
