@@ -7,7 +7,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tests::{Agent, Daemon, Launch, own_processes, stderr, succeeded, wait_until};
+use tests::{Agent, Daemon, Launch, judge, own_processes, stderr, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 /// Far above what a reply takes on a busy machine, far below for ever.
@@ -97,6 +97,12 @@ fn a_foreground_command_can_be_ended_when_the_daemon_hangs() {
     child.stdout.as_mut().expect("a pipe").read_exact(&mut ready).expect("it runs");
     let hung = Pid::from_raw(daemon.pid()).expect("a pid");
     kill_process(hung, Signal::STOP).expect("our own daemon");
+    // A thread that still runs could answer and only then be stopped.
+    wait_until("every thread of the daemon to stop", SOON, || {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).expect("its threads");
+        let mut names = threads.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+        names.all(|thread| judge::process_state(thread) == Some('T'))
+    });
     kill_process(Pid::from_child(&child), Signal::TERM).expect("our own child");
     let mut status = None;
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
