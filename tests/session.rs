@@ -215,6 +215,27 @@ fn a_signal_that_was_ignored_stays_ignored_as_for_the_command_itself() {
     assert_eq!((stdout(&output).as_str(), output.status.code()), ("read on\n", Some(0)), "{}", stderr(&output));
 }
 
+/// Suspends the agentctl that `find` finds beneath the started program, and lets it go on.
+fn suspends_and_goes_on(daemon: &Daemon, name: &str, mut child: Child, find: impl Fn(i32) -> i32) {
+    assert_eq!(line(&mut child), "ready\n");
+    let pid = find(i32::try_from(child.id()).expect("fits"));
+    let uid = u32::try_from(daemon.inspect(name)["agent"]["uid"].as_u64().expect("a uid")).expect("fits");
+    let states = || -> String { own_processes(uid).into_iter().filter_map(judge::process_state).collect() };
+    // The shell may be about to say so while the second sleep is still a copy of it.
+    wait_until("the shell and two sleeps (control)", SOON, || states().len() == 3);
+    let target = Pid::from_raw(pid).expect("a process");
+    kill_process(target, Signal::TSTP).expect("a process of ours");
+    wait_until("agentctl to stop", SOON, || judge::process_state(pid) == Some('T'));
+    assert_eq!(states(), "TTT");
+    kill_process(target, Signal::CONT).expect("a process of ours");
+    wait_until("the agent to go on", SOON, || !states().contains('T'));
+    child.stdin.as_mut().expect("a pipe").write_all(b"on\n").expect("written");
+    let output = ended(child);
+    assert_eq!((stdout(&output).as_str(), output.status.code()), ("read on\n", Some(0)), "{}", stderr(&output));
+}
+
+const TWO_SLEEPS: &str = "sleep 100 & a=$!; sleep 100 & echo ready; read line; echo \"read $line\"; kill $a $!";
+
 #[test]
 fn ctrl_z_stops_the_whole_agent_and_then_agentctl() {
     if !tests::is_root() {
@@ -222,22 +243,36 @@ fn ctrl_z_stops_the_whole_agent_and_then_agentctl() {
     }
     let daemon = Daemon::shared();
     let name = daemon.unique("suspend");
-    let script = "sleep 100 & a=$!; sleep 100 & echo ready; read line; echo \"read $line\"; kill $a $!";
-    let mut child = foreground(&daemon, &name, &["sh", "-c", script]);
-    assert_eq!(line(&mut child), "ready\n");
-    let pid = i32::try_from(child.id()).expect("fits");
-    let uid = u32::try_from(daemon.inspect(&name)["agent"]["uid"].as_u64().expect("a uid")).expect("fits");
-    let states = || -> String { own_processes(uid).into_iter().filter_map(judge::process_state).collect() };
-    // The shell may be about to say so while the second sleep is still a copy of it.
-    wait_until("the shell and two sleeps (control)", SOON, || states().len() == 3);
-    signal(&child, Signal::TSTP);
-    wait_until("agentctl to stop", SOON, || judge::process_state(pid) == Some('T'));
-    assert_eq!(states(), "TTT");
-    signal(&child, Signal::CONT);
-    wait_until("the agent to go on", SOON, || !states().contains('T'));
-    child.stdin.as_mut().expect("a pipe").write_all(b"on\n").expect("written");
-    let output = ended(child);
-    assert_eq!((stdout(&output).as_str(), output.status.code()), ("read on\n", Some(0)), "{}", stderr(&output));
+    let child = foreground(&daemon, &name, &["sh", "-c", TWO_SLEEPS]);
+    suspends_and_goes_on(&daemon, &name, child, |env| env);
+}
+
+/// As within `docker exec`: the session's id is 0 there.
+#[test]
+fn ctrl_z_works_where_the_session_was_made_outside_the_pid_namespace() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let name = daemon.unique("suspend-ns");
+    let words = Launch::new("base").name(&name).words(&["sh", "-c", TWO_SLEEPS]);
+    let plain = daemon.command(&words);
+    let mut command = Command::new("unshare");
+    // PID 1 of the namespace is a shell that waits, as SIGSTOP from within does not stop it.
+    command.args([
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "sh",
+        "-c",
+        "env --default-signal \"$@\"; exit $?",
+    ]);
+    command.arg("sh").arg(plain.get_program()).args(plain.get_args());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().expect("unshare can be started");
+    let only_child = |pid: i32| judge::children(pid).into_iter().next().expect("a child");
+    suspends_and_goes_on(&daemon, &name, child, |unshare| only_child(only_child(unshare)));
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod foreground;
 mod generate;
 mod launch;
 mod logs;
+mod own;
 mod policy;
 mod show;
 mod signals;

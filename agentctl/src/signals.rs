@@ -4,11 +4,10 @@
 //! ignored, as it would for the command that we stand for.
 
 use crate::failure::Failure;
+use crate::own;
 use signal_hook::consts::signal as number;
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::SignalOnly;
-use std::fs::File;
-use std::io::Read as _;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
@@ -40,7 +39,7 @@ impl Signals {
     /// Catches the signals of a foreground command from now on.
     pub(crate) fn catch() -> Result<Self, Failure> {
         let (read, write) = UnixStream::pair().map_err(Failure::os("make a socket pair for signals"))?;
-        let ignored = ignored_mask(&own_status());
+        let ignored = own::Status::read().ignored_signals();
         let wanted = FORWARDED.into_iter().chain(OURS).filter(|signal| ignored & (1 << (signal - 1)) == 0);
         SignalDelivery::with_pipe(read, write, SignalOnly, wanted)
             .map(|delivery| Self { delivery })
@@ -67,29 +66,9 @@ impl AsFd for Signals {
     }
 }
 
-/// /proc/self/status in one read(2): the file has no size, and the kernel would write it anew for each further read.
-fn own_status() -> String {
-    let mut buffer = [0; 4096];
-    let read = File::open("/proc/self/status").and_then(|mut file| file.read(&mut buffer));
-    String::from_utf8_lossy(&buffer[..read.unwrap_or(0)]).into_owned()
-}
-
-/// The line `SigIgn:` of /proc/PID/status (proc_pid_status(5)); nothing ignored when there is none.
-fn ignored_mask(status: &str) -> u64 {
-    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ignored_signals_are_read_from_proc() {
-        let status = "Name:\tx\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
-        assert_eq!(ignored_mask(status), 0x1001);
-        assert_eq!(ignored_mask(""), 0);
-    }
 
     #[test]
     fn a_caught_signal_is_told() {

@@ -1,6 +1,7 @@
 //! The caller's terminal: raw mode and back, its size, and whether it is ours to read.
 
 use crate::failure::Failure;
+use crate::own::Status;
 use protocol::control::Window;
 use rustix::io::Errno;
 use rustix::stdio::stdin;
@@ -24,12 +25,12 @@ pub(crate) fn window() -> Window {
 /// A background job that reads or sets its terminal is stopped by the kernel (SIGTTIN, SIGTTOU).
 pub(crate) fn in_foreground() -> bool {
     match tcgetpgrp(stdin()) {
-        Ok(group) => group == rustix::process::getpgrp(),
+        Ok(group) => Status::read().process_group() == Some(group.as_raw_nonzero().get()),
         // Not our controlling terminal: no job control, everyone may read.
         Err(Errno::NOTTY) => true,
         // The kernel says EOPNOTSUPP, which rustix makes of a group number 0: the foreground job is in another pid
-        // namespace than ours.
-        Err(_) => false,
+        // namespace than ours. It may still be our own group, made outside.
+        Err(_) => Status::read().process_group().is_none(),
     }
 }
 

@@ -17,6 +17,13 @@ pub fn process_state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
+/// The children of the main thread of `pid` (proc_pid_task_tid_children(5)).
+#[must_use]
+pub fn children(pid: i32) -> Vec<i32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
+
 /// A line of `/proc/PID/status` by its key; `None` when the process is gone.
 #[must_use]
 pub fn status_line(pid: i32, key: &str) -> Option<String> {

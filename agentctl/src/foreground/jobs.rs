@@ -3,6 +3,7 @@
 use super::start::Start;
 use super::{Forwarding, Session};
 use crate::failure::Failure;
+use crate::own::Status;
 use crate::show;
 use crate::signals::Request;
 use crate::terminal;
@@ -66,8 +67,7 @@ impl<M: Start> Session<'_, M> {
 
     /// Stops the agent, then ourselves, as the shell expects of a job.
     fn suspend(&mut self) {
-        // A session's leader has no shell above it that could continue it.
-        if rustix::process::getsid(None) == Ok(rustix::process::getpid()) {
+        if Status::read().leads_its_session() {
             return;
         }
         if self.forwarding == Forwarding::All {
