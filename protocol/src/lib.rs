@@ -21,4 +21,5 @@ pub mod exit_code;
 pub mod ids;
 pub mod signal;
 pub mod text;
+pub mod vfs;
 pub mod wire;
