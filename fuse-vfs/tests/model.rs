@@ -15,8 +15,7 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 const LIMIT: Quota = Quota { bytes: 30 * 4096, inodes: 12 };
-const BOTH: Access = Access { read: true, write: true, append: false, sync: false };
-const APPEND: Access = Access { append: true, ..BOTH };
+const BOTH: Access = Access { read: true, write: true, sync: false };
 
 /// A tree on a directory of its own, asked as the kernel asks: by looked-up names, each forgotten again.
 struct Subject {
@@ -86,9 +85,12 @@ impl Subject {
             Operation::Symlink(path) => self.make(path, NewFile::Symlink(OsStr::new("../elsewhere")))?,
             Operation::Write { path, offset, length, byte, append } => {
                 let node = self.resolve(path)?;
-                let opened = self.tree.open(WHO, node, if *append { APPEND } else { BOTH })?;
+                let opened = self.tree.open(WHO, node, BOTH)?;
+                // As the kernel does for O_APPEND.
+                let size = self.tree.attributes(node)?.size;
+                let offset = if *append { size } else { *offset };
                 let data = vec![*byte; *length];
-                let written = self.tree.write(WHO, opened.handle, *offset, &data);
+                let written = self.tree.write(WHO, opened.handle, offset, &data);
                 self.tree.release(opened.handle);
                 return Ok(written?.to_string().into_bytes());
             }
