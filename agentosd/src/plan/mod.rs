@@ -75,6 +75,7 @@ pub(crate) fn launch(
         init: identity(who.init),
         caller: sandbox::plan::Caller { uid: caller.uid, gid: caller.gid, groups: caller.groups.clone() },
         view: [files::of(name, &bound, who), seen.mounts].concat(),
+        parts: Vec::new(),
         rules: [seen.rules, files::rules()].concat(),
         rlimits: Rlimits { files: limits.files, file_size: bound.limits.file_size.as_ref().map(|l| l.value.bytes()) },
         process: process(&request.command, env, cwd, request.stdio)?,
