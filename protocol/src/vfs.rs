@@ -94,8 +94,6 @@ pub enum Purpose {
     Inspect,
     /// Writing back what was exported; everything may be written.
     Restore,
-    /// One directory that several agents share: the store itself is the root of the tree.
-    Shared,
 }
 
 /// How much each part of a tree may hold.

@@ -1,0 +1,196 @@
+//! What is served: the mounts, each with a thread of its own.
+
+use super::store::{Boot, Store};
+use crate::adapter::{Mounted, Owner, SharedTree, lock};
+use crate::area::{Area, Purpose};
+use protocol::vfs::{self, MountId, Quota, Quotas, Serve};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Stack of a mount's own thread in bytes; it only waits.
+const STACK: usize = 64 << 10;
+
+/// Why an order was not carried out: a fragment fit for "failed to …".
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The name is in use.
+    #[error("serve {0}: it is served already")]
+    Served(String),
+    /// No such mount.
+    #[error("find the mount {0}")]
+    Unknown(String),
+    /// What came beside the order.
+    #[error("serve {0}: the order came with {1} descriptors, and {2} were expected")]
+    Descriptors(String, usize, &'static str),
+    /// The backing directories.
+    #[error("open the store of {0}: {1}")]
+    Store(String, io::Error),
+    /// The device.
+    #[error("answer the kernel on the mount {0}: {1}")]
+    Device(String, io::Error),
+    /// A thread.
+    #[error("start a thread for {0}: {1}")]
+    Thread(String, io::Error),
+    /// A published file.
+    #[error("publish {0}: {1}")]
+    Publish(String, Errno),
+    /// What it is to hold.
+    #[error("read what {0} is to hold: {1}")]
+    Content(String, io::Error),
+}
+
+#[derive(Debug)]
+struct Mount {
+    tree: SharedTree,
+    store: Store,
+    purpose: Purpose,
+}
+
+impl Mount {
+    /// Writes the counters down and lets go of everything.
+    fn end(&self) {
+        let mut tree = lock(&self.tree);
+        if self.purpose != Purpose::Inspect
+            && let Err(error) = self.store.keep_counters(&tree)
+        {
+            eprintln!("agentos-vfs: what is used was not written down and will be counted anew: {error}");
+        }
+        tree.close();
+    }
+}
+
+/// All mounts.
+#[derive(Debug)]
+pub struct Mounts {
+    served: Mutex<BTreeMap<MountId, Arc<Mount>>>,
+    boot: Boot,
+    passthrough: bool,
+}
+
+impl Mounts {
+    /// None yet.
+    #[must_use]
+    pub fn new(boot: Boot, passthrough: bool) -> Arc<Self> {
+        Arc::new(Self { served: Mutex::default(), boot, passthrough })
+    }
+
+    fn served(&self) -> MutexGuard<'_, BTreeMap<MountId, Arc<Mount>>> {
+        self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The names of those served.
+    #[must_use]
+    pub fn names(&self) -> Vec<MountId> {
+        self.served().keys().cloned().collect()
+    }
+
+    fn get(&self, id: &MountId) -> Result<Arc<Mount>, Failure> {
+        self.served().get(id).map(Arc::clone).ok_or_else(|| Failure::Unknown(id.0.clone()))
+    }
+
+    /// Begins to serve a mount.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing is served then.
+    pub fn serve(self: &Arc<Self>, order: &Serve, descriptors: Vec<OwnedFd>) -> Result<(), Failure> {
+        let name = order.mount.0.clone();
+        let count = descriptors.len();
+        let mut descriptors = descriptors.into_iter();
+        let (Some(device), Some(store), working, None) =
+            (descriptors.next(), descriptors.next(), descriptors.next(), descriptors.next())
+        else {
+            return Err(Failure::Descriptors(name, count, "a device, a store and perhaps a tmpfs"));
+        };
+        if working.is_some() != order.quotas.working.is_some() {
+            return Err(Failure::Descriptors(name, count, "a tmpfs exactly where `working` has a quota"));
+        }
+        if self.served().contains_key(&order.mount) {
+            return Err(Failure::Served(name));
+        }
+        let purpose = purpose(order.purpose);
+        let store = Store::new(store, self.boot.clone());
+        let tree = store.tree(order, purpose, working).map_err(|error| Failure::Store(name.clone(), error))?;
+        let tree = Arc::new(Mutex::new(tree));
+        let owner = Owner { uid: order.uid, gid: order.gid };
+        let mounted = Mounted::new(Arc::clone(&tree), owner, self.passthrough, device)
+            .map_err(|error| Failure::Device(name.clone(), error))?;
+        let mount = Arc::new(Mount { tree, store, purpose });
+        self.served().insert(order.mount.clone(), Arc::clone(&mount));
+        let (mounts, id) = (Arc::clone(self), order.mount.clone());
+        let thread = std::thread::Builder::new().name("mount".to_owned()).stack_size(STACK).spawn(move || {
+            if let Err(error) = mounted.serve() {
+                eprintln!("agentos-vfs: serving the mount {} ended: {error}", protocol::text::escape(&id.0));
+            }
+            mounts.unmounted(&id, &mount);
+        });
+        thread.map(|_| ()).map_err(|error| {
+            self.served().remove(&order.mount);
+            Failure::Thread(name, error)
+        })
+    }
+
+    /// The kernel has let go of a mount.
+    fn unmounted(&self, id: &MountId, mount: &Arc<Mount>) {
+        let mut served = self.served();
+        if served.get(id).is_some_and(|known| Arc::ptr_eq(known, mount)) {
+            served.remove(id);
+            drop(served);
+            mount.end();
+        }
+    }
+
+    /// Serves a mount no longer; one that is unknown has ended by itself.
+    pub fn end(&self, id: &MountId) {
+        let mount = self.served().remove(id);
+        if let Some(mount) = mount {
+            mount.end();
+        }
+    }
+
+    /// Puts a file into a tree.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn publish(&self, id: &MountId, path: &str, mode: u32, content: Vec<u8>) -> Result<(), Failure> {
+        let mode = u16::try_from(mode & 0o777).unwrap_or(0);
+        let published = lock(&self.get(id)?.tree).publish(path, mode, Arc::from(content));
+        published.map(|_| ()).map_err(|error| Failure::Publish(path.to_owned(), error))
+    }
+
+    /// Takes a published file out of a tree.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn withdraw(&self, id: &MountId, path: &str) -> Result<(), Failure> {
+        let withdrawn = lock(&self.get(id)?.tree).withdraw(path);
+        withdrawn.map_err(|error| Failure::Publish(path.to_owned(), error))
+    }
+
+    /// What a mount holds.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub fn usage(&self, id: &MountId) -> Result<Quotas, Failure> {
+        let mount = self.get(id)?;
+        let mut tree = lock(&mount.tree);
+        let mut used = |area| -> Option<Quota> { tree.area_usage(area).ok().map(|(_, used)| used) };
+        Ok(Quotas {
+            working: used(Area::Working),
+            episodic: used(Area::Episodic),
+            semantic: used(Area::Semantic),
+            procedural: used(Area::Procedural),
+            state: used(Area::State),
+        })
+    }
+}
+
+fn purpose(purpose: vfs::Purpose) -> Purpose {
+    match purpose {
+        vfs::Purpose::Agent => Purpose::Agent,
+        vfs::Purpose::Inspect => Purpose::Inspect,
+        vfs::Purpose::Restore => Purpose::Restore,
+    }
+}

@@ -1,0 +1,93 @@
+//! Going through all files of an area, when a tree begins.
+
+use super::{Errno, Result, Tree, WANTED};
+use crate::area::Area;
+use crate::nodes::{Name, NodeId};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, openat, statx};
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+
+/// One file on the way.
+pub(super) struct Found<'a> {
+    pub(super) directory: &'a OwnedFd,
+    pub(super) name: Name,
+    pub(super) stat: Statx,
+}
+
+impl Found<'_> {
+    pub(super) fn file_type(&self) -> FileType {
+        FileType::from_raw_mode(u32::from(self.stat.stx_mode))
+    }
+}
+
+impl Tree {
+    /// Visits everything beneath an area. Not recursive, and with few descriptors: an agent may have made it deep.
+    pub(super) fn walk(
+        &mut self,
+        area: Area,
+        mut visit: impl FnMut(&mut Self, &Found<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let Some(root) = self.area_root(area) else { return Ok(()) };
+        let (mut open, mut seen) = (vec![root], Vec::new());
+        while let Some(parent) = open.pop() {
+            let directory = self.directory(parent)?;
+            for name in entries(&directory)? {
+                let stat = statx(&*directory, &name, AtFlags::SYMLINK_NOFOLLOW, WANTED)?;
+                let found = Found { directory: &directory, name: Name::new(parent, &name), stat };
+                visit(self, &found)?;
+                if found.file_type() == FileType::Directory {
+                    let id = self.nodes.learn(found.name, (area, stat.stx_ino), FileType::Directory);
+                    open.push(id);
+                    seen.push(id);
+                }
+            }
+        }
+        for id in seen.into_iter().rev() {
+            self.drop_unneeded(id);
+        }
+        Ok(())
+    }
+
+    fn drop_unneeded(&mut self, id: NodeId) {
+        self.nodes.drop_unneeded(id);
+        if !self.nodes.contains(id) {
+            self.directories.close(id);
+        }
+    }
+
+    /// Counts what an area holds. For a whole area this reads every inode once.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn count(&mut self, area: Area) -> Result<()> {
+        let mut linked = HashSet::new();
+        self.walk(area, |tree, found| {
+            let file_type = found.file_type();
+            if file_type == FileType::Directory || found.stat.stx_nlink <= 1 || linked.insert(found.stat.stx_ino) {
+                let size = if file_type == FileType::RegularFile { found.stat.stx_size } else { 0 };
+                tree.account_mut(area)?.found(size);
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The names in a directory, without `.` and `..`.
+fn entries(directory: &OwnedFd) -> Result<Vec<OsString>> {
+    let directory = openat(directory, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
+    let mut raw = RawDir::new(&directory, &mut buffer);
+    let mut names = Vec::new();
+    while let Some(entry) = raw.next() {
+        let entry: std::result::Result<_, Errno> = entry;
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(OsStr::from_bytes(name).to_owned());
+        }
+    }
+    Ok(names)
+}
