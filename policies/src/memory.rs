@@ -36,7 +36,7 @@ pub(crate) struct MemoryEntries {
     #[serde(default, deserialize_with = "present")]
     inodes: Option<Spanned<Count>>,
     #[serde(default, deserialize_with = "present")]
-    semantic_shared: Option<Spanned<StoreName>>,
+    pub(crate) semantic_shared: Option<Spanned<StoreName>>,
     #[serde(default, deserialize_with = "present")]
     on_vfs_loss: Option<Spanned<OnVfsLoss>>,
 }

@@ -2,8 +2,8 @@
 
 use protocol::vfs::{Answer, MAX_MESSAGE, Order};
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketAddrUnix,
-    SocketFlags, SocketType, connect, recvmsg, sendmsg, socket_with,
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg, socket_with,
 };
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, IoSliceMut};
@@ -11,7 +11,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 
 /// Orders that may wait to be sent.
@@ -38,18 +38,19 @@ pub(super) fn reach(path: &Path) -> io::Result<OwnedFd> {
 
 /// Starts to carry orders over a socket; the task ends with the connection.
 pub(super) fn start(socket: OwnedFd) -> io::Result<(Asks, tokio::task::JoinHandle<io::Error>)> {
-    let socket = AsyncFd::new(socket)?;
+    // Of tokio's socket only the readiness is used; what is read and written are packets.
+    let socket = UnixStream::from_std(socket.into())?;
     let (asks, queue) = mpsc::channel(QUEUE);
     Ok((asks, tokio::spawn(run(socket, queue))))
 }
 
 /// Until the connection ends, and why it did. Whoever waits for an answer then hears that none comes.
-async fn run(socket: AsyncFd<OwnedFd>, mut queue: mpsc::Receiver<Ask>) -> io::Error {
+async fn run(socket: UnixStream, mut queue: mpsc::Receiver<Ask>) -> io::Error {
     let mut waiting: VecDeque<oneshot::Sender<Answer>> = VecDeque::new();
     let mut buffer = vec![0; MAX_MESSAGE];
     loop {
         let carried = tokio::select! {
-            answer = socket.async_io(Interest::READABLE, |socket| receive(socket.as_fd(), &mut buffer)) => {
+            answer = socket.async_io(Interest::READABLE, || receive(socket.as_fd(), &mut buffer)) => {
                 answer.and_then(|answer| match waiting.pop_front() {
                     // Whoever asked may have lost patience.
                     Some(asked) => { asked.send(answer).unwrap_or(()); Ok(()) }
@@ -71,12 +72,12 @@ async fn run(socket: AsyncFd<OwnedFd>, mut queue: mpsc::Receiver<Ask>) -> io::Er
 }
 
 /// Sends an order. The server reads one after the other, so that it takes this one as soon as it has done another.
-async fn carry(socket: &AsyncFd<OwnedFd>, order: &Order, fds: &[OwnedFd]) -> io::Result<()> {
+async fn carry(socket: &UnixStream, order: &Order, fds: &[OwnedFd]) -> io::Result<()> {
     let text = serde_json::to_vec(order).map_err(io::Error::other)?;
     if text.len() > MAX_MESSAGE {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "an order to agentos-vfs is too long"));
     }
-    socket.async_io(Interest::WRITABLE, |socket| send(socket.as_fd(), &text, fds)).await
+    socket.async_io(Interest::WRITABLE, || send(socket.as_fd(), &text, fds)).await
 }
 
 fn send(socket: BorrowedFd<'_>, text: &[u8], fds: &[OwnedFd]) -> io::Result<()> {

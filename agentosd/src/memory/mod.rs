@@ -18,7 +18,6 @@ mod seat;
 mod server;
 mod stores;
 
-pub(crate) use mounts::DEVICE;
 pub(crate) use published::{Published, of_policy};
 pub(crate) use seat::{Seat, Wanted};
 pub(crate) use server::Link;
@@ -70,7 +69,7 @@ pub(crate) enum MemoryError {
     #[error("agentos-vfs ended before it answered")]
     Gone,
     /// It says why not.
-    #[error("agentos-vfs failed to serve: {reason}")]
+    #[error("agentos-vfs failed to {reason}")]
     Refused { reason: String },
     /// It is another release.
     #[error("agentos-vfs speaks version {version}, and this agentosd {}", protocol::vfs::VERSION)]
@@ -191,6 +190,14 @@ impl Memory {
             path: self.0.mounts.clone(),
             source,
         })
+    }
+}
+
+impl Memory {
+    /// Makes a name forget. Waits until nobody has its files any more.
+    pub(crate) async fn forget(&self, name: &AgentName) -> Result<(), MemoryError> {
+        let _held = self.0.names.hold(name).await?;
+        tokio::task::block_in_place(|| self.0.stores.remove(name))
     }
 }
 

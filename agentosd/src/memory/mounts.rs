@@ -13,7 +13,7 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 /// The kernel's door to a FUSE server.
-pub(crate) const DEVICE: &str = "/dev/fuse";
+const DEVICE: &str = "/dev/fuse";
 /// Room in a tmpfs for what the server keeps beside the files that are counted.
 const SPARE_BYTES: u64 = 1 << 20;
 const SPARE_INODES: u64 = 64;

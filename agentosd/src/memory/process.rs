@@ -7,6 +7,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -54,6 +55,8 @@ impl Program {
         let user = self.user.to_string();
         let mut command = Command::new(&self.program);
         command.arg("--socket").arg(&self.socket).args(["--user", &user, "--group", &user]);
+        // Ctrl-C on a daemon that was started by hand is for the daemon alone.
+        command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).env_clear().envs(ALLOCATOR);
         let fail = |source| MemoryError::Io { attempt: "start", path: self.program.clone(), source };
         let mut child = Some(command.spawn().map_err(fail)?);

@@ -11,7 +11,7 @@ use protocol::ids::{AgentId, AgentName};
 use protocol::vfs::{MountId, Order, Purpose, Quotas, Serve};
 use rustix::io::fcntl_dupfd_cloexec;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
@@ -124,24 +124,10 @@ impl Seat {
     }
 
     /// Takes it away. Nothing of the agent lives any more.
-    pub(crate) async fn clear(self) {
+    pub(crate) async fn clear(&self) {
         if let Err(error) = tokio::task::block_in_place(|| mounts::remove(&self.path)) {
             journal::error(format_args!("{}", journal::sentence(&error)));
         }
-        self.memory.0.end(self.serve.mount).await;
-    }
-
-    /// The same, and what it remembers goes with it.
-    pub(crate) async fn forget(self, name: &AgentName) {
-        let memory = self.memory.clone();
-        self.clear().await;
-        if let Err(error) = tokio::task::block_in_place(|| memory.0.stores.remove(name)) {
-            journal::error(format_args!("{}", journal::sentence(&error)));
-        }
-    }
-
-    /// Where it is on the host.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.memory.0.end(self.serve.mount.clone()).await;
     }
 }

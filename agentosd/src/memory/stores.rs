@@ -1,4 +1,4 @@
-//! What names remember, on disk: `STATE/memory/NAME/files`, and `STATE/shared/STORE/files` for what agents share.
+//! What names remember, on disk: `STATE/memory/NAME/files`.
 //!
 //! `files` is the server's own. The directory above it belongs to whoever started the first agent of that name, which is
 //! the record of whose the memory is: only root can reach it, and owner and name change together or not at all.
@@ -21,7 +21,7 @@ const UNFINISHED: &str = ".unfinished-";
 /// The server's directory in a store.
 const FILES: &str = "files";
 
-/// The stores of one kind.
+/// The stores.
 #[derive(Debug)]
 pub(super) struct Stores {
     root: PathBuf,
@@ -62,15 +62,6 @@ impl Stores {
         self.make(&path, caller.uid).and_then(|()| self.files(&path)).map_err(failed)
     }
 
-    /// A store that policies name.
-    pub(super) fn shared(&self, name: &str) -> Result<OwnedFd, MemoryError> {
-        let path = self.root.join(name);
-        if open_directory(&path)?.is_none() {
-            self.make(&path, 0)?;
-        }
-        self.files(&path)
-    }
-
     /// Makes an empty store. It has its name when it is whole.
     fn make(&self, path: &Path, owner: u32) -> Result<(), MemoryError> {
         let unfinished = self.unfinished();
@@ -89,8 +80,9 @@ impl Stores {
     /// The server's directory in a store.
     fn files(&self, store: &Path) -> Result<OwnedFd, MemoryError> {
         let path = store.join(FILES);
-        let files = openat(CWD, &path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-            .map_err(MemoryError::of("open", &path))?;
+        let files =
+            openat(CWD, &path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+                .map_err(MemoryError::of("open", &path))?;
         let owner = fstat(&files).map_err(MemoryError::of("look at", &path))?.st_uid;
         if owner == self.server { Ok(files) } else { Err(MemoryError::Foreign { path, owner, server: self.server }) }
     }
