@@ -22,6 +22,9 @@ pub struct Access {
     pub sync: bool,
 }
 
+/// Bytes that are copied at once: other requests of the mount wait meanwhile.
+const MOST_COPIED: usize = 1 << 20;
+
 /// How the kernel does the input and output of a handle.
 #[derive(Debug)]
 pub enum Io {
@@ -213,6 +216,21 @@ impl Tree {
             open.size = reached;
         }
         written
+    }
+
+    /// copy_file_range(2). The kernel's own way, for who refuses, reads from the page cache of our inode, which does not see
+    /// what is written through a mapping of the backing file.
+    ///
+    /// # Errors
+    /// As [`Tree::read`] and [`Tree::write`]; EOPNOTSUPP into memory, whose pages are to be the writer's.
+    pub fn copy(&mut self, caller: Caller, from: (Handle, u64), to: (Handle, u64), length: u64) -> Result<usize> {
+        let target = self.nodes.get(self.handles.file(to.0)?.node)?.area;
+        if target == Area::Working {
+            return Err(Errno::OPNOTSUPP);
+        }
+        let length = usize::try_from(length).map_or(MOST_COPIED, |length| length.min(MOST_COPIED));
+        let data = self.read(from.0, from.1, length)?;
+        if data.is_empty() { Ok(0) } else { self.write(caller, to.0, to.1, &data) }
     }
 
     fn backing(&self, handle: Handle) -> Result<Arc<OwnedFd>> {
