@@ -32,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) spares: usize,
     /// The stage's program; beside the daemon's own, or in /usr/libexec/agentos, when absent.
     pub(crate) stage_path: Option<PathBuf>,
+    /// The program that serves agents' files; looked for as the stage's when absent.
+    pub(crate) vfs_path: Option<PathBuf>,
     /// List what the kernel refuses agents.
     pub(crate) denial_log: bool,
 }
@@ -60,6 +62,7 @@ impl Default for Config {
             max_connections_per_uid: 64,
             spares: 8,
             stage_path: None,
+            vfs_path: None,
             denial_log: true,
         }
     }
@@ -119,8 +122,8 @@ impl Config {
         let wrong =
             |key, expected: &str| Err(ConfigError::Value { path: path.to_owned(), key, expected: expected.to_owned() });
         let UidRange { first, count } = config.uid_range;
-        if first < 1 || count < 2 || first.checked_add(count).is_none_or(|end| end > crate::uids::LAST) {
-            return wrong("uid_range", "expected at least 2 uids, none of them 0 and all below 4294967294");
+        if first < 1 || count < 3 || first.checked_add(count).is_none_or(|end| end > crate::uids::LAST) {
+            return wrong("uid_range", "expected at least 3 uids, none of them 0 and all below 4294967294");
         }
         if config.max_agents == 0 {
             return wrong("max_agents", "expected at least 1");
@@ -134,8 +137,13 @@ impl Config {
         if config.spares > 64 {
             return wrong("spares", "expected at most 64; each holds memory and waits");
         }
-        if let Some(relative) = config.policy_dirs.iter().chain(&config.stage_path).find(|path| !path.is_absolute()) {
-            return wrong("policy_dirs, stage_path", &format!("{} is not an absolute path", relative.display()));
+        if let Some(relative) =
+            config.policy_dirs.iter().chain(&config.stage_path).chain(&config.vfs_path).find(|path| !path.is_absolute())
+        {
+            return wrong(
+                "policy_dirs, stage_path, vfs_path",
+                &format!("{} is not an absolute path", relative.display()),
+            );
         }
         Ok(config)
     }

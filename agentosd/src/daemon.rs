@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use crate::config::Config;
 use crate::denial;
 use crate::events::EventLog;
+use crate::memory::{self, Memory, Wanted};
 use crate::places::{Full, Places};
 use crate::plan::{self, Identities, Own};
 use crate::policy::Policies;
@@ -38,6 +39,8 @@ pub(crate) struct Daemon {
     pub(crate) registry: Registry,
     /// What is kept of ended agents.
     pub(crate) retention: Retention,
+    /// What agents remember.
+    pub(crate) memory: Memory,
     /// Prepared stages.
     pub(crate) pool: Pool,
     /// Users for agents.
@@ -107,8 +110,18 @@ impl Daemon {
             exit: None,
             denials: None,
             not_enforced: Vec::new(),
+            review: None,
+        };
+        let wanted = Wanted {
+            name: agent.name.clone(),
+            id,
+            caller: caller.clone(),
+            uid: agent.uid,
+            quotas: launch.quotas,
+            published: memory::of_policy(&policy),
         };
         let mut record = Record::new(agent, run.remove);
+        record.nameless = run.name.is_none();
         record.limits = launch.limits;
         record.view = launch.view.clone();
         record.environment = names_of(&launch.plan.process.env);
@@ -116,7 +129,7 @@ impl Daemon {
         let (handle, task) = Task::new(Arc::clone(self), record.clone());
         self.registry.add(handle.clone())?;
         let (answer, begun) = oneshot::channel();
-        tokio::spawn(task.launch(Launching { record, launch, fds, uid, caller, place }, answer));
+        tokio::spawn(task.launch(Launching { record, launch, wanted, fds, uid, caller, place }, answer));
         Ok(Started { handle, begun })
     }
 

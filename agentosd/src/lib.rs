@@ -23,6 +23,7 @@ pub mod fuzzing;
 mod group;
 mod journal;
 mod lifecycle;
+mod memory;
 mod places;
 mod plan;
 mod policy;

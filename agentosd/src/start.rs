@@ -11,6 +11,7 @@ use crate::doors::Control;
 use crate::events::EventLog;
 use crate::group;
 use crate::journal;
+use crate::memory::{self, Memory};
 use crate::places::{self, Places};
 use crate::plan::{self, Own};
 use crate::policy::Policies;
@@ -42,8 +43,8 @@ const WORKERS: usize = 2;
 const LAST_WORK: Duration = Duration::from_secs(1);
 /// The control socket's name in the run directory.
 const SOCKET: &str = "io.agentos.sock";
-/// Where an installed stage is.
-const INSTALLED_STAGE: &str = "/usr/libexec/agentos/agentos-stage";
+/// Where the helpers are when they are installed.
+const INSTALLED: &str = "/usr/libexec/agentos";
 
 /// The program.
 #[must_use]
@@ -184,8 +185,12 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
     }
     daemon.end_all().await;
     // The pool's handle goes with the daemon, and whoever is alive holds a sender; see `Daemon::alive`.
-    let closing =
-        Closing { denials: daemon.denials.clone().ok(), store: daemon.store.clone(), events: daemon.events.clone() };
+    let closing = Closing {
+        denials: daemon.denials.clone().ok(),
+        store: daemon.store.clone(),
+        memory: daemon.memory.clone(),
+        events: daemon.events.clone(),
+    };
     daemon.pool.close();
     drop(daemon);
     while all_gone.recv().await.is_some() {}
@@ -196,6 +201,7 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
 struct Closing {
     denials: Option<denial::Log>,
     store: Store,
+    memory: Memory,
     events: EventLog,
 }
 
@@ -207,8 +213,10 @@ async fn close(closing: Closing, grounds: Grounds) -> anyhow::Result<()> {
         journal::error(format_args!("{}", journal::sentence(&error)));
     }
     // The one must not keep the other from being put away.
-    let (kept, closed) = (closing.store.close(), grounds.hierarchies.close());
+    let (kept, ended) = (closing.store.close(), closing.memory.close().await);
+    let closed = grounds.hierarchies.close();
     kept?;
+    ended?;
     Ok(closed?)
 }
 
@@ -236,18 +244,35 @@ fn assemble(
     if let Err(why) = &denials {
         journal::warning(format_args!("denials are not listed: {why}"));
     }
-    let stage = stage_path(config.stage_path.as_deref())?;
+    let stage = helper("agentos-stage", config.stage_path.as_deref(), "stage_path")?;
+    let vfs = helper("agentos-vfs", config.vfs_path.as_deref(), "vfs_path")?;
     let weak = alive.downgrade();
     let policies = Policies::new(config.policy_dirs.clone(), config.default_policy.clone());
-    let (preset, template) = match policies.default_profile() {
-        Ok(policy) => (Some(plan::usual_limits(&policy)), plan::template(&policy)),
+    let (preset, template, working) = match policies.default_profile() {
+        Ok(policy) => {
+            (Some(plan::usual_limits(&policy)), plan::template(&policy), plan::quotas(&policy.memory).working)
+        }
         Err(error) => {
             journal::warning(format_args!("the default policy {} cannot be used: {error}", config.default_policy));
-            (None, Template::default())
+            (None, Template::default(), None)
         }
     };
-    let recipe =
-        Recipe { program: stage, hierarchies: grounds.hierarchies.clone(), store: store.clone(), preset, template };
+    let memory = Memory::open(memory::Setup {
+        state: grounds.state.path.clone(),
+        run: grounds.run.path.clone(),
+        group: group::find(&config.group),
+        program: vfs,
+        server: uids.server(),
+        working,
+    })?;
+    let recipe = Recipe {
+        memory: memory.clone(),
+        program: stage,
+        hierarchies: grounds.hierarchies.clone(),
+        store: store.clone(),
+        preset,
+        template,
+    };
     let places = places::Bounds { all: config.max_agents, per_user: config.max_agents_per_user };
     let kept = retention::Bounds { agents: config.max_ended_agents, bytes: config.max_ended_size };
     Ok(Daemon {
@@ -256,6 +281,7 @@ fn assemble(
         events,
         registry: Registry::default(),
         retention: Retention::new(kept),
+        memory,
         pool: Pool::start(recipe, config.spares, alive),
         uids,
         policies,
@@ -272,20 +298,18 @@ async fn open_denials(wanted: bool) -> Result<denial::Log, denial::Unavailable> 
     if wanted { denial::Log::open(denial::Settings::default()).await } else { Err(denial::Unavailable::switched_off()) }
 }
 
-fn stage_path(configured: Option<&Path>) -> anyhow::Result<PathBuf> {
+/// A program that the daemon starts: where the configuration says, beside the daemon's own, or where it is installed.
+fn helper(name: &str, configured: Option<&Path>, key: &str) -> anyhow::Result<PathBuf> {
     let own = std::env::current_exe().context("cannot find the daemon's own program")?;
     let candidates = match configured {
         Some(path) => vec![path.to_owned()],
-        None => vec![own.with_file_name("agentos-stage"), PathBuf::from(INSTALLED_STAGE)],
+        None => vec![own.with_file_name(name), Path::new(INSTALLED).join(name)],
     };
     match candidates.iter().find(|path| path.is_file()) {
         Some(found) => Ok(found.clone()),
         None => {
             let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-            bail!(
-                "there is no agentos-stage at {}; install it, or set stage_path in the configuration",
-                tried.join(" or ")
-            )
+            bail!("there is no {name} at {}; install it, or set {key} in the configuration", tried.join(" or "))
         }
     }
 }

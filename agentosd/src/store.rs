@@ -50,6 +50,9 @@ pub(crate) struct Record {
     pub(crate) denial_log: Completeness,
     /// Remove the record when it has ended.
     pub(crate) remove: bool,
+    /// Nobody has given it its name, so that nobody comes back to what it remembers: that goes with the record.
+    #[serde(default)]
+    pub(crate) nameless: bool,
 }
 
 impl Record {
@@ -64,6 +67,7 @@ impl Record {
             policy_sources: Vec::new(),
             denial_log: Completeness::Open { listed: 0 },
             remove,
+            nameless: false,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Host uids for agents. Daemons beside each other take different blocks of the range, each locked by a file, so that
-//! two agents never are the same user.
+//! two agents never are the same user. The last uid of the range is the server's of agents' files, whichever block a
+//! daemon has: what agents remember belongs to it on disk, and must do so after the next start too.
 
 use crate::config::UidRange;
 use rustix::fs::{FlockOperation, flock};
@@ -45,6 +46,7 @@ pub(crate) enum UidError {
 pub(crate) struct Uids {
     first: u32,
     count: u32,
+    server: u32,
     used: Arc<Mutex<Used>>,
     _lock: Arc<File>,
 }
@@ -72,8 +74,9 @@ impl Uids {
             move |source| UidError::Lock { path, source }
         };
         DirBuilder::new().recursive(true).mode(0o700).create(locks).map_err(fail(locks))?;
-        for first in (range.first..range.first + range.count).step_by(4096) {
-            let count = BLOCK.min(range.first + range.count - first);
+        let server = range.first + range.count - 1;
+        for first in (range.first..server).step_by(4096) {
+            let count = BLOCK.min(server - first);
             if count < 2 {
                 break;
             }
@@ -81,7 +84,7 @@ impl Uids {
             let mut options = OpenOptions::new();
             let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(fail(&path))?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { first, count, used: Arc::default(), _lock: Arc::new(file) }),
+                Ok(()) => return Ok(Self { first, count, server, used: Arc::default(), _lock: Arc::new(file) }),
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 Err(error) => return Err(fail(&path)(error.into())),
             }
@@ -92,6 +95,11 @@ impl Uids {
     /// The user that every PID 1 inside is: the block's first.
     pub(crate) fn init(&self) -> u32 {
         self.first
+    }
+
+    /// The user that serves agents' files.
+    pub(crate) fn server(&self) -> u32 {
+        self.server
     }
 
     /// A uid for an agent, if one is left.
@@ -126,9 +134,10 @@ mod tests {
     #[test]
     fn two_daemons_never_share_a_uid() {
         let locks = tempfile::tempdir().unwrap();
-        let range = UidRange { first: 10_000, count: 8192 };
+        let range = UidRange { first: 10_000, count: 8193 };
         let (a, b) = (Uids::open(locks.path(), range).unwrap(), Uids::open(locks.path(), range).unwrap());
         assert_eq!((a.init(), b.init()), (10_000, 14_096));
+        assert_eq!((a.server(), b.server()), (18_192, 18_192));
         assert!(matches!(Uids::open(locks.path(), range), Err(UidError::NoBlock { .. })));
         drop(a);
         assert_eq!(Uids::open(locks.path(), range).unwrap().init(), 10_000);
@@ -137,7 +146,7 @@ mod tests {
     #[test]
     fn a_uid_is_one_agents_and_rests_before_it_is_anothers() {
         let locks = tempfile::tempdir().unwrap();
-        let uids = Uids::open(locks.path(), UidRange { first: 100, count: 4 }).unwrap();
+        let uids = Uids::open(locks.path(), UidRange { first: 100, count: 5 }).unwrap();
         let (a, b) = (uids.take().unwrap(), uids.take().unwrap());
         assert_eq!((a.get(), b.get()), (101, 102));
         drop(a);

@@ -79,8 +79,7 @@ fn listening(arguments: &Arguments) -> Result<OwnedFd, String> {
         Ok(()) | Err(rustix::io::Errno::NOENT) => {}
         Err(error) => return Err(failed(error)),
     }
-    let socket =
-        socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(failed)?;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).map_err(failed)?;
     // Nobody but root finds the file open between bind(2) and chmod(2).
     let umask = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
     let bound = bind(&socket, &address);

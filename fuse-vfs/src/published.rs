@@ -45,12 +45,8 @@ pub(crate) struct Published {
 impl Published {
     /// The directories that are always there.
     pub(crate) fn new(now: Time) -> Self {
-        let root = Item {
-            parent: ROOT,
-            name: OsString::new(),
-            content: Content::Directory(BTreeMap::new()),
-            changed: now,
-        };
+        let root =
+            Item { parent: ROOT, name: OsString::new(), content: Content::Directory(BTreeMap::new()), changed: now };
         let mut published = Self { items: vec![root] };
         for name in DIRECTORIES {
             published.child(ROOT, OsStr::new(name), now);

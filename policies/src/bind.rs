@@ -10,6 +10,7 @@ use crate::digest::Digest;
 use crate::effective::{Effective, FsRule, Limits};
 use crate::env::{EnvName, EnvValue};
 use crate::exec_rules::ExecRules;
+use crate::memory::Memory;
 use crate::names::Hostname;
 use crate::origin::Origin;
 use crate::paths::{at_or_beneath, beneath};
@@ -35,6 +36,8 @@ pub struct Bound {
     pub hostname: Option<Hostname>,
     /// How much the agent may use.
     pub limits: Limits,
+    /// What it can remember.
+    pub memory: Memory,
     /// What the policy says and nothing enforces yet, each with its place.
     pub not_enforced: Vec<String>,
     /// The rules that fell away because there is no workspace, each with its place.
@@ -191,6 +194,7 @@ impl Effective {
             env,
             hostname: self.hostname.as_ref().map(|rule| rule.value.clone()),
             limits: self.limits.clone(),
+            memory: self.memory.clone(),
             not_enforced: self.not_enforced.clone(),
             dropped,
         })

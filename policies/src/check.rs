@@ -81,7 +81,7 @@ fn objection(entry: &FsEntry) -> Option<String> {
 }
 
 /// The places that the sandbox builds itself; a rule there would show the host's, or hide the agent's own.
-const RESERVED: [(&str, &str); 8] = [
+const RESERVED: [(&str, &str); 9] = [
     ("/proc", "/proc is the agent's own, with only its own processes"),
     ("/dev", "/dev is the agent's own and minimal (only `/dev/shm` can be sized, with `tmpfs`)"),
     ("/run/agentos", "/run/agentos holds the agent's socket to the kernel"),
@@ -90,6 +90,7 @@ const RESERVED: [(&str, &str); 8] = [
     ("/state", "/state holds the agent's checkpoints"),
     ("/tools", "/tools holds the agent's granted actions"),
     ("/ipc", "/ipc holds the agent's pipes"),
+    ("/.agentos", "/.agentos is where the agent's memory, policy and tools are mounted"),
 ];
 
 fn reserved(path: &PathTemplate) -> Option<&'static str> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cores::Cores;
 use crate::digest::Digest;
 use crate::env::{EnvName, EnvValue};
+use crate::memory::Memory;
 use crate::names::Hostname;
 use crate::origin::{Origin, Rule};
 use crate::schema::Access;
@@ -32,6 +33,8 @@ pub struct Effective {
     pub hostname: Option<Rule<Hostname>>,
     /// How much the agent may use.
     pub limits: Limits,
+    /// What it can remember.
+    pub memory: Memory,
     /// What the policy says and nothing enforces yet, each with its place: the daemon refuses it or tells the operator.
     pub not_enforced: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The keys by which requests are mediated: `kernel`, `signals`, `policies`, `network`, `memory`, `on_violation`.
+//! The keys by which requests are mediated: `kernel`, `signals`, `policies`, `network`, `on_violation`.
 //!
 //! They are read strictly, so that a policy with a mistake in them never loads; nothing here enforces them, and an
 //! effective policy lists them as not enforced until something does.
@@ -9,7 +9,6 @@ use serde::Deserialize;
 
 use crate::scalar::{ScalarError, Word, deserialize_as_word, plain_text};
 use crate::schema::{Flag, present};
-use crate::size::Size;
 use crate::suggest::nearest;
 
 /// `kernel`: the version of the language and how strictly violations are answered.
@@ -227,21 +226,6 @@ enum Method {
     Patch,
     Delete,
     Options,
-}
-
-/// `memory`: how much each part of /mem may hold.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "checked for its type now, enforced by a later room")]
-pub(crate) struct Memory {
-    #[serde(default, deserialize_with = "present")]
-    working: Option<Size>,
-    #[serde(default, deserialize_with = "present")]
-    episodic: Option<Size>,
-    #[serde(default, deserialize_with = "present")]
-    semantic: Option<Size>,
-    #[serde(default, deserialize_with = "present")]
-    procedural: Option<Size>,
 }
 
 /// `on_violation`: the answer to a forbidden act.

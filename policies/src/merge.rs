@@ -6,6 +6,7 @@ use serde_saphyr::Spanned;
 
 use crate::digest::Digest;
 use crate::effective::{Effective, EnvRule, FsRule, Limits, Source};
+use crate::memory::Memory;
 use crate::names::Hostname;
 use crate::origin::Rule;
 use crate::parse::Document;
@@ -22,6 +23,7 @@ pub(crate) struct Merged {
     env: Vec<EnvRule>,
     hostname: Option<Rule<Hostname>>,
     limits: SomeLimits,
+    memory: Memory,
     not_enforced: Vec<String>,
 }
 
@@ -77,6 +79,7 @@ impl Merged {
         }
         override_with(&mut self.hostname, document, file.process.hostname.as_ref(), Hostname::clone);
         self.limits.add(document, &file.process.limits);
+        self.memory.add(document, &file.memory);
         self.note_not_enforced(document);
     }
 
@@ -91,13 +94,16 @@ impl Merged {
         note("signals", file.signals.as_ref().map(line));
         note("policies", file.policies.as_ref().map(line));
         note("network", file.network.as_ref().map(line));
-        note("memory", file.memory.as_ref().map(line));
+        note("memory.semantic_shared", file.memory.semantic_shared.as_ref().map(line));
         note("on_violation", file.on_violation.as_ref().map(line));
     }
 
     /// The effective policy under this name.
     pub(crate) fn finish(self, name: String) -> Result<Effective, ResolveError> {
         let limits = self.limits.finish(&name)?;
+        if let (None, Some(shared)) = (&self.memory.semantic, &self.memory.semantic_shared) {
+            return Err(ResolveError::SharedWithoutSize { origin: shared.origin.clone() });
+        }
         Ok(Effective {
             digest: Digest::of_texts(self.sources.iter().map(|source| &*source.text)),
             name,
@@ -107,6 +113,7 @@ impl Merged {
             env: self.env,
             hostname: self.hostname,
             limits,
+            memory: self.memory,
             not_enforced: self.not_enforced,
         })
     }
@@ -145,7 +152,8 @@ fn replace<T>(rules: &mut Vec<T>, rule: T, same: impl Fn(&T, &T) -> bool) {
     rules.push(rule);
 }
 
-fn override_with<T, U>(
+/// Takes over what a file says about one key, if it does.
+pub(crate) fn override_with<T, U>(
     slot: &mut Option<Rule<U>>,
     document: &Document,
     entry: Option<&Spanned<T>>,

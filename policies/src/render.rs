@@ -2,6 +2,7 @@
 
 use crate::effective::{Effective, FsRule};
 use crate::env::EnvValue;
+use crate::memory::Memory;
 use crate::origin::{Origin, Rule};
 
 /// The column at which the origins stand.
@@ -37,6 +38,7 @@ pub fn render(policy: &Effective) -> String {
         page.line(&format!("    - {}", quoted(&entry)), Some(&rule.origin));
     }
     page.limits(policy);
+    page.memory(&policy.memory);
     page.list("filesystem:", policy.filesystem.is_empty());
     for rule in &policy.filesystem {
         page.line(&format!("  - {}", fs_entry(rule)), Some(&rule.origin));
@@ -49,11 +51,12 @@ pub fn render(policy: &Effective) -> String {
 pub fn summary(policy: &Effective) -> String {
     let sources: Vec<&str> = policy.sources.iter().map(|source| &*source.origin).collect();
     let mut text = format!(
-        "{}: valid\n  from     {}\n  digest   sha256:{}\n  limits   {}\n  rules    {} filesystem, {} exec, {} env\n",
+        "{}: valid\n  from     {}\n  digest   sha256:{}\n  limits   {}\n  memory   {}\n  rules    {} filesystem, {} exec, {} env\n",
         policy.name,
         sources.join(", "),
         policy.digest,
         policy.limits,
+        policy.memory,
         policy.filesystem.len(),
         policy.exec.len(),
         policy.env.len(),
@@ -137,8 +140,22 @@ impl Page {
     }
 
     fn limit<T: std::fmt::Display>(&mut self, key: &str, rule: Option<&Rule<T>>) {
+        self.entry("    ", key, rule);
+    }
+
+    fn memory(&mut self, memory: &Memory) {
+        self.line(if *memory == Memory::default() { "memory: {}" } else { "memory:" }, None);
+        for (key, rule) in memory.parts() {
+            self.entry("  ", key, Some(rule));
+        }
+        self.entry("  ", "inodes", memory.inodes.as_ref());
+        self.entry("  ", "semantic_shared", memory.semantic_shared.as_ref());
+        self.entry("  ", "on_vfs_loss", memory.on_vfs_loss.as_ref());
+    }
+
+    fn entry<T: std::fmt::Display>(&mut self, indent: &str, key: &str, rule: Option<&Rule<T>>) {
         if let Some(rule) = rule {
-            self.line(&format!("    {key}: {}", rule.value), Some(&rule.origin));
+            self.line(&format!("{indent}{key}: {}", rule.value), Some(&rule.origin));
         }
     }
 }

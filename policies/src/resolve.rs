@@ -12,6 +12,7 @@ use std::error::Error;
 use crate::effective::Effective;
 use crate::merge::Merged;
 use crate::names::ProfileName;
+use crate::origin::Origin;
 use crate::parse::{Document, at, parse};
 use crate::parse_error::{ParseError, Place};
 use crate::profiles::Loader;
@@ -51,6 +52,12 @@ pub enum ResolveError {
         policy: String,
         /// The limit's key.
         limit: &'static str,
+    },
+    /// A store is shared that has no bound.
+    #[error("`memory.semantic_shared` ({origin}) needs a size: set `memory.semantic`, or extend `base`")]
+    SharedWithoutSize {
+        /// Where it stands.
+        origin: Origin,
     },
 }
 

@@ -10,7 +10,8 @@ use serde_saphyr::Spanned;
 
 use crate::cores::Cores;
 use crate::env::EnvEntry;
-use crate::mediation::{Kernel, Memory, NetworkRule, OnViolation, PolicyRule, Signal};
+use crate::mediation::{Kernel, NetworkRule, OnViolation, PolicyRule, Signal};
+use crate::memory::MemoryEntries;
 use crate::names::{Hostname, ProfileName};
 use crate::scalar::{ScalarError, Word, deserialize_as_word};
 use crate::size::Size;
@@ -35,8 +36,8 @@ pub(crate) struct File {
     pub(crate) policies: Option<Spanned<Vec<PolicyRule>>>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) network: Option<Spanned<Vec<NetworkRule>>>,
-    #[serde(default, deserialize_with = "present")]
-    pub(crate) memory: Option<Spanned<Memory>>,
+    #[serde(default)]
+    pub(crate) memory: MemoryEntries,
     #[serde(default, deserialize_with = "present")]
     pub(crate) on_violation: Option<Spanned<OnViolation>>,
 }

@@ -229,3 +229,45 @@ fn every_example_of_the_language_in_its_description_is_valid() {
         "the error that is shown is not this:\n{shown}"
     );
 }
+
+#[test]
+fn a_mistake_in_memory_is_shown_where_it_stands() {
+    refuses(
+        "memory: {wroking: 1MiB}\n",
+        &[
+            "p.yaml:1:10: unknown key `wroking`; did you mean `working`?",
+            "  |",
+            "1 | memory: {wroking: 1MiB}",
+            "  |          ^",
+            "expected one of: working, episodic, semantic, procedural, state, inodes, semantic_shared, on_vfs_loss",
+        ],
+    );
+    refuses(
+        "memory: {semantic_shared: ../x}\n",
+        &[
+            "p.yaml:1:27: `../x` is not a store's name: use lower-case letters, digits and `-`, a letter first, at most 63",
+            "  |",
+            "1 | memory: {semantic_shared: ../x}",
+            "  |                           ^",
+        ],
+    );
+    refuses(
+        "memory: {on_vfs_loss: kill}\n",
+        &[
+            "p.yaml:1:23: unknown word `kill`",
+            "  |",
+            "1 | memory: {on_vfs_loss: kill}",
+            "  |                       ^",
+            "expected one of: stop, remount",
+        ],
+    );
+}
+
+#[test]
+fn no_rule_names_what_the_sandbox_places_itself() {
+    for path in ["/mem", "/mem/working", "/state/x", "/policy", "/tools/sh", "/ipc", "/.agentos/write"] {
+        let error = refusal(&format!("filesystem:\n  - {{path: {path}, access: read}}\n"));
+        assert!(error.starts_with("p.yaml:2:5: /"), "{error}");
+        assert!(error.contains(&format!("no rule may name `{path}`")), "{error}");
+    }
+}

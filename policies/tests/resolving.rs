@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::error::Error;
 
 use policies::{
-    Access, Effective, Loader, ProfileName, ResolveError, SourceText, parse, render, resolve, resolve_profile,
+    Access, Effective, Loader, OnVfsLoss, ProfileName, ResolveError, SourceText, parse, render, resolve,
+    resolve_profile,
 };
 
 /// Profiles in memory.
@@ -125,15 +126,56 @@ fn what_nothing_enforces_yet_is_listed_with_its_place() {
 
     let with_limits = format!(
         "{text}\nextends: [root]\nnetwork: [{{host: \"*.example.org\", ports: [443], methods: [GET]}}]
-memory: {{working: 64MiB, episodic: 1GiB}}\non_violation: {{default: deny, tripwires: SIGKILL}}\n"
+on_violation: {{default: deny, tripwires: SIGKILL}}\n"
     );
     let document = parse("security.yaml", &with_limits).expect("valid");
     let policy = resolve(&document, &Profiles::of(&[("root", ROOT)])).expect("valid");
     let keys: Vec<&str> =
         policy.not_enforced.iter().map(|key| key.split_once(' ').map_or(&**key, |(key, _)| key)).collect();
-    assert_eq!(keys, ["`kernel`", "`signals`", "`policies`", "`network`", "`memory`", "`on_violation`"]);
+    assert_eq!(keys, ["`kernel`", "`signals`", "`policies`", "`network`", "`on_violation`"]);
     assert_eq!(policy.not_enforced[0], "`kernel` (security.yaml:2)");
     assert!(render(&policy).contains("# NOT ENFORCED by this version: `network`"));
+}
+
+#[test]
+fn of_each_key_of_memory_the_later_one_stands_and_what_nobody_sets_is_not_there() {
+    let profiles = Profiles::of(&[
+        ("root", ROOT),
+        ("memory", "extends: [root]\nmemory: {working: 64MiB, semantic: 1GiB, inodes: 100, on_vfs_loss: stop}"),
+        ("child", "extends: [memory]\nmemory: {semantic: 2GiB, semantic_shared: notes, on_vfs_loss: remount}"),
+    ]);
+    let none = profiles.resolve("root").expect("valid").memory;
+    assert_eq!((none.to_string(), none.parts().count()), ("none".to_owned(), 0));
+    assert_eq!((none.inodes_of("working"), none.inodes_of("state")), (16_384, 65_536));
+    assert_eq!(none.on_vfs_loss(), OnVfsLoss::Remount);
+    assert_eq!(profiles.resolve("memory").expect("valid").memory.on_vfs_loss(), OnVfsLoss::Stop);
+    let policy = profiles.resolve("child").expect("valid");
+    assert_eq!(policy.memory.to_string(), "working 64MiB, semantic 2GiB, semantic shared as notes");
+    assert_eq!(policy.memory.inodes_of("working"), 100);
+    let shown = render(&policy);
+    let lines: Vec<String> = shown.lines().skip_while(|line| *line != "memory:").take(6).map(words).collect();
+    let expected = [
+        "memory:",
+        "working: 64MiB # memory.yaml:2",
+        "semantic: 2GiB # child.yaml:2",
+        "inodes: 100 # memory.yaml:2",
+        "semantic_shared: notes # child.yaml:2",
+        "on_vfs_loss: remount # child.yaml:2",
+    ];
+    assert_eq!(lines, expected);
+}
+
+/// A line with one space between its words.
+fn words(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_shared_store_needs_a_size() {
+    let profiles = Profiles::of(&[("root", ROOT), ("child", "extends: [root]\nmemory: {semantic_shared: notes}")]);
+    let error = profiles.resolve("child").expect_err("no bound").to_string();
+    let expected = "`memory.semantic_shared` (child.yaml:2) needs a size: set `memory.semantic`, or extend `base`";
+    assert_eq!(error, expected);
 }
 
 #[test]
@@ -152,7 +194,7 @@ fn the_rendered_policy_is_a_policy_that_means_the_same() {
                     .collect::<Vec<_>>(),
                 policy.exec.iter().map(|rule| rule.value.clone()).collect::<Vec<_>>(),
                 env.collect::<Vec<_>>(),
-                policy.limits.to_string(),
+                (policy.limits.to_string(), policy.memory.to_string()),
             )
         };
         assert_eq!(rules(&policy), rules(&again), "{name}");

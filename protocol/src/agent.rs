@@ -101,6 +101,9 @@ pub struct Agent {
     /// Layers that the policy named as optional and this kernel lacks; empty when everything is enforced.
     #[serde(default)]
     pub not_enforced: Vec<String>,
+    /// Why the daemon has stopped it by itself, for somebody to look; until it is continued.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub review: Option<String>,
 }
 
 /// What `inspect` adds.

@@ -64,6 +64,11 @@ pub enum What {
         /// How.
         exit: Exit,
     },
+    /// The process that served its files was lost.
+    VfsLost {
+        /// What came of it: `its files are mounted anew`, `stopped for review`, …
+        outcome: String,
+    },
     /// Its records were removed.
     Removed {
         /// For people: why the daemon did it by itself; empty when a caller wanted it, with `rm` or `run --rm`.

@@ -16,7 +16,7 @@
 //! End of file from the daemon means that it is gone: the stage kills PID 1 (and with it everything inside) and exits.
 
 use crate::cgroup::Cgroup;
-use crate::plan::{Plan, Process, Template, Window};
+use crate::plan::{Part, Plan, Process, Template, Window};
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
@@ -66,6 +66,11 @@ pub enum Order {
         /// Which process.
         process: ProcessNumber,
     },
+    /// Mount these anew, in place of what is at their places. Answered by [`Report::Remounted`].
+    Remount {
+        /// All of the plan's, where they are now.
+        parts: Vec<Part>,
+    },
     /// Set a terminal's size.
     Resize {
         /// Which process.
@@ -108,6 +113,11 @@ pub enum Report {
     },
     /// The output limit was passed; nothing more is read from the agent.
     OutputSpent,
+    /// What came of [`Order::Remount`].
+    Remounted {
+        /// Why not.
+        failure: Option<Failure>,
+    },
     /// The attached client closed its end of the output.
     ClientGone {
         /// Of which process.

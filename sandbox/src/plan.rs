@@ -21,6 +21,8 @@ pub struct Plan {
     pub view: Vec<Mount>,
     /// What may be done beneath which path; the floor under `view`.
     pub rules: Vec<Rule>,
+    /// What is mounted at the places that every root has.
+    pub parts: Vec<Part>,
     /// Per-process limits.
     pub rlimits: Rlimits,
     /// The agent's main process.
@@ -145,6 +147,34 @@ impl Mount {
             Self::Tmpfs { .. } | Self::File { .. } | Self::Decoy { .. } | Self::Symlink { .. } => None,
         }
     }
+}
+
+/// A directory of the daemon's own, at a [`Place`] inside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// On the host. It is opened as root, and its path holds no symbolic link.
+    pub source: PathBuf,
+    /// Where it is mounted.
+    pub place: Place,
+}
+
+/// A place that every root has, with the rights that are the same in every plan. What is mounted there can be replaced
+/// while the agent runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// `/mem`: read and write.
+    Memory,
+    /// `/mem/semantic`, over what [`Self::Memory`] has there: read and write.
+    Semantic,
+    /// `/state`: read and write.
+    State,
+    /// `/ipc`: read and write.
+    Ipc,
+    /// `/policy`: read.
+    Policy,
+    /// `/tools`: read and execute.
+    Tools,
 }
 
 /// A Landlock rule: what may be done beneath a path inside.

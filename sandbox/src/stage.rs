@@ -16,6 +16,7 @@ mod idmap;
 mod inner;
 mod landlock;
 mod outer;
+mod parts;
 mod prepare;
 mod root;
 mod sources;

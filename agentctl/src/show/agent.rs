@@ -137,6 +137,7 @@ mod tests {
             exit: None,
             denials: Some(0),
             not_enforced: vec![],
+            review: None,
         }
     }
 

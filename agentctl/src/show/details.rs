@@ -13,6 +13,9 @@ pub(crate) fn page(details: &Details, look: Look) -> String {
     if !details.agent.not_enforced.is_empty() {
         page.list("not enforced", &details.agent.not_enforced);
     }
+    if let Some(why) = &details.agent.review {
+        page.line("stopped for", &escape(why));
+    }
     if let Some(usage) = &details.usage {
         page.line("use", &used(usage, &details.limits));
     }

@@ -3,23 +3,67 @@
 use crate::journal;
 use protocol::agent::Agent;
 use protocol::denial::Denial;
+use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 
 /// Denials that may wait for the disk: as many as an agent's list can have, so that none is turned away.
 pub(super) const SINK: usize = 10_000;
 /// Denials written at once.
 const BATCH: usize = 1024;
 
+/// Lines of the latest denials, and characters of a line; what an agent asks for by a longer name is cut off.
+const LINES: usize = 1000;
+const LINE: usize = 4000;
+
+/// The latest denials, a sentence a line and the newest last.
+#[derive(Debug, Default)]
+pub(super) struct Recent(VecDeque<String>);
+
+impl Recent {
+    fn add(&mut self, denials: &[Denial]) {
+        for denial in denials.iter().skip(denials.len().saturating_sub(LINES)) {
+            let sentence = protocol::text::escape(&denial.sentence);
+            let cut = sentence.char_indices().nth(LINE).map_or(sentence.len(), |(index, _)| index);
+            self.0.push_back(sentence.get(..cut).unwrap_or_default().to_owned());
+        }
+        self.0.drain(..self.0.len().saturating_sub(LINES));
+    }
+
+    /// All of them.
+    pub(super) fn text(&self) -> String {
+        self.0.iter().flat_map(|line| [line.as_str(), "\n"]).collect()
+    }
+}
+
+/// What is kept of an agent's denials, and who keeps it.
+#[derive(Debug)]
+pub(super) struct Keeper {
+    pub(super) work: JoinHandle<()>,
+    pub(super) recent: watch::Receiver<Recent>,
+}
+
+/// Starts to keep what comes.
+pub(super) fn start(path: PathBuf, sink: mpsc::Receiver<Denial>, publish: Arc<watch::Sender<Agent>>) -> Keeper {
+    let (show, recent) = watch::channel(Recent::default());
+    Keeper { work: tokio::spawn(keep(path, sink, (publish, show))), recent }
+}
+
 /// Writes what comes until the log has finished with the agent.
-pub(super) async fn keep(path: PathBuf, mut sink: mpsc::Receiver<Denial>, publish: Arc<watch::Sender<Agent>>) {
+async fn keep(
+    path: PathBuf,
+    mut sink: mpsc::Receiver<Denial>,
+    (publish, show): (Arc<watch::Sender<Agent>>, watch::Sender<Recent>),
+) {
     let mut batch = Vec::new();
     while sink.recv_many(&mut batch, BATCH).await > 0 {
         let (path, denials) = (path.clone(), std::mem::take(&mut batch));
+        show.send_modify(|recent| recent.add(&denials));
         let count = u64::try_from(denials.len()).unwrap_or(u64::MAX);
         let written = tokio::task::spawn_blocking(move || append(&path, &denials).map_err(|e| (path, e))).await;
         if let Ok(Err((path, error))) = written {
@@ -36,4 +80,30 @@ fn append(path: &Path, denials: &[Denial]) -> io::Result<()> {
         bytes.push(b'\n');
     }
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)?.write_all(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::denial::Layer;
+    use protocol::ids::TimeUs;
+
+    fn denial(sentence: &str) -> Denial {
+        let (pid, exe, comm, object, syscall) = (None, None, None, None, None);
+        let (layer, action, args) = (Layer::Landlock, String::new(), Vec::new());
+        let sentence = sentence.to_owned();
+        Denial { seq: 1, time_us: TimeUs(1), pid, exe, comm, layer, action, object, syscall, args, sentence }
+    }
+
+    #[test]
+    fn the_latest_are_shown_a_line_each_whatever_they_are_about() {
+        let mut recent = Recent::default();
+        recent.add(&[denial("read /a\nb: no"), denial(&"x".repeat(9000))]);
+        assert_eq!(recent.text(), format!("read /a\\u{{a}}b: no\n{}\n", "x".repeat(LINE)));
+        let many: Vec<Denial> = (0..1500).map(|number| denial(&number.to_string())).collect();
+        recent.add(&many[..700]);
+        recent.add(&many[700..]);
+        let text = recent.text();
+        assert_eq!((text.lines().count(), text.lines().next(), text.lines().last()), (1000, Some("500"), Some("1499")));
+    }
 }

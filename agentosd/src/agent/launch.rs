@@ -1,27 +1,30 @@
 //! From a decided launch to a running process.
 
+use super::denials::{self, Keeper};
 use super::task::{Live, Task};
-use super::{Answer, Handle, INBOX, denials, ending};
+use super::{Answer, Handle, INBOX, ending};
 use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::denial::Registration;
 use crate::journal;
+use crate::memory::{Seat, Wanted};
 use crate::places::Place;
 use crate::plan;
 use crate::stage::{STEP_PATIENCE, Stage, StageError, pid_of};
 use crate::store::{Record, StoreError};
 use crate::uids::AgentUid;
+use policies::OnVfsLoss;
 use protocol::agent::State;
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::What;
 use sandbox::message::{Failure, Order, Report};
+use sandbox::plan::Part;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
 
 /// Everything that a launch needs, decided.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub(crate) struct Launching {
     pub(crate) record: Record,
     /// What to do.
     pub(crate) launch: plan::Launch,
+    /// What it remembers.
+    pub(crate) wanted: Wanted,
     /// The client's streams.
     pub(crate) fds: Vec<OwnedFd>,
     /// Its user.
@@ -46,7 +51,8 @@ pub(super) struct Holdings {
     pub(super) uid: AgentUid,
     _place: Place,
     _alive: Option<mpsc::Sender<()>>,
-    keeper: Option<JoinHandle<()>>,
+    pub(super) keeper: Option<Keeper>,
+    pub(super) seat: Option<Arc<Seat>>,
 }
 
 impl Task {
@@ -77,7 +83,7 @@ impl Task {
     }
 
     async fn start(&mut self, launching: Launching) -> Result<Live, ControlError> {
-        let Launching { record, launch, fds, uid, place, caller: _ } = launching;
+        let Launching { record, launch, wanted, fds, uid, place, caller: _ } = launching;
         let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
         let stage = self.daemon.pool.take().await.map_err(not_started)?;
         self.record = record;
@@ -86,9 +92,18 @@ impl Task {
         // The record is there before the process: a daemon that dies in between finds what it had begun. Written while
         // the denial log takes the agent in; on this thread, because a launch waits for either.
         let written = async move { tokio::task::block_in_place(move || store.create(&begun)) };
-        let (keeper, log) = tokio::join!(self.register(&stage, uid.get()), written);
+        let memory = self.daemon.memory.clone();
+        let (keeper, log, seat) = tokio::join!(self.register(&stage, uid.get()), written, Seat::take(&memory, wanted));
         let alive = self.daemon.alive();
-        let holdings = Holdings { uid, _place: place, _alive: alive, keeper };
+        let (seat, refused) = match seat {
+            Ok(seat) => (Some(Arc::new(seat)), None),
+            Err(error) => (None, Some(error)),
+        };
+        let holdings = Holdings { uid, _place: place, _alive: alive, keeper, seat };
+        if let Some(error) = refused {
+            tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings));
+            return Err(error);
+        }
         match self.order_launch((stage, log), launch, fds).await {
             Ok(begun) => Ok(Live::new(begun, holdings)),
             Err((stage, error)) => {
@@ -101,7 +116,7 @@ impl Task {
     }
 
     /// Asks for the agent's denials, before its domain is made.
-    async fn register(&mut self, stage: &Stage, uid: u32) -> Option<JoinHandle<()>> {
+    async fn register(&mut self, stage: &Stage, uid: u32) -> Option<Keeper> {
         let log = match &self.daemon.denials {
             Ok(log) => log,
             Err(why) => {
@@ -115,7 +130,7 @@ impl Task {
         log.register(Registration { uid, init_pid, policy, sink, resume: None }).await;
         self.publish.send_modify(|agent| agent.denials = Some(0));
         let path = self.daemon.store.denials(self.record.agent.id);
-        Some(tokio::spawn(denials::keep(path, denials, Arc::clone(&self.publish))))
+        Some(denials::start(path, denials, Arc::clone(&self.publish)))
     }
 
     async fn order_launch(
@@ -127,6 +142,7 @@ impl Task {
         let (env, cwd) = (launch.plan.process.env.clone(), launch.plan.process.cwd.clone());
         let (terminal, attached) = (launch.plan.process.terminal.is_some(), launch.plan.process.attached);
         let command = launch.plan.process.argv[0].clone();
+        let (parts, on_vfs_loss) = (launch.plan.parts.clone(), launch.on_vfs_loss);
         let order = |log: File| {
             stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
             let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
@@ -148,6 +164,8 @@ impl Task {
                     cwd,
                     terminal,
                     attached,
+                    parts,
+                    on_vfs_loss,
                     wall: wall.and_then(|wall| started.checked_add(wall)),
                 })
             }
@@ -165,6 +183,8 @@ pub(super) struct Begun {
     pub(super) cwd: std::path::PathBuf,
     pub(super) terminal: bool,
     pub(super) attached: bool,
+    pub(super) parts: Vec<Part>,
+    pub(super) on_vfs_loss: OnVfsLoss,
     pub(super) wall: Option<Instant>,
 }
 
@@ -200,9 +220,14 @@ pub(super) fn failed(failure: Failure, command: &str) -> ControlError {
 
 /// Clears away what is left of an ended agent, and then says whether its denials are all listed.
 pub(super) async fn wind_up(daemon: Arc<Daemon>, stage: Stage, holdings: Holdings) -> Completeness {
-    let (completeness, ()) = tokio::join!(finish(&daemon, holdings.uid.get()), stage.bury());
+    let cleared = async {
+        if let Some(seat) = &holdings.seat {
+            seat.clear().await;
+        }
+    };
+    let (completeness, (), ()) = tokio::join!(finish(&daemon, holdings.uid.get()), stage.bury(), cleared);
     if let Some(keeper) = holdings.keeper
-        && let Err(error) = keeper.await
+        && let Err(error) = keeper.work.await
     {
         journal::error(format_args!("the denials of an agent were not all written: {error}"));
     }

@@ -79,8 +79,13 @@ impl Task {
         self.removed = true;
     }
 
-    /// Removes the records from the disk.
+    /// Removes the records from the disk, and what is remembered under a name that nobody has chosen.
     pub(super) async fn remove_records(&self) {
+        if self.record.nameless
+            && let Err(error) = self.daemon.memory.forget(&self.record.agent.name).await
+        {
+            journal::error(format_args!("{}", journal::sentence(&error)));
+        }
         let (store, id) = (self.daemon.store.clone(), self.record.agent.id);
         report_blocking("remove a record", tokio::task::spawn_blocking(move || store.remove(id)).await);
     }

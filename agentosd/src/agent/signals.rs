@@ -111,7 +111,7 @@ impl Task {
         let (cgroup, init) = self.group(Request::Cont)?;
         self.overtake_stop("SIGCONT", State::Running);
         let continued = blocking(move || cgroup.cont(init)).await?;
-        self.change(|agent| agent.state = State::Running);
+        self.change(|agent| (agent.state, agent.review) = (State::Running, None));
         Ok(KillReply { outcome: format!("continued {}", processes(continued)), effect: true })
     }
 

@@ -4,6 +4,7 @@
 use super::signals::{processes, result_of};
 use super::task::Task;
 use super::{Answer, SignalOrder};
+use crate::journal;
 use crate::lifecycle::{Request, Verdict, decide};
 use protocol::agent::State;
 use protocol::control::KillReply;
@@ -32,14 +33,29 @@ impl Task {
         if let Some(stopping) = &mut self.stopping {
             return stopping.waiting.push((order, answer));
         }
-        let (cgroup, init) = match self.group(Request::Stop) {
-            Ok(group) => group,
-            Err(error) => return answer.send(Err(error)).unwrap_or(()),
-        };
+        match self.begin_stop() {
+            Ok(stopping) => stopping.waiting.push((order, answer)),
+            Err(error) => answer.send(Err(error)).unwrap_or(()),
+        }
+    }
+
+    /// For a reason of the daemon's own, so that somebody looks.
+    pub(super) fn stop_for_review(&mut self, why: &str) {
+        self.change(|agent| agent.review = Some(why.to_owned()));
+        if self.stopping.is_none()
+            && decide(self.state(), Request::Stop) == Verdict::Allowed
+            && let Err(error) = self.begin_stop()
+        {
+            journal::error(format_args!("cannot stop {} for review: {error}", self.record.agent.name));
+        }
+    }
+
+    fn begin_stop(&mut self) -> Result<&mut Stopping, ControlError> {
+        let (cgroup, init) = self.group(Request::Stop)?;
         let cancel = Arc::<Cancel>::default();
         let shared = Arc::clone(&cancel);
         let work = tokio::task::spawn_blocking(move || cgroup.stop(init, &shared));
-        self.stopping = Some(Stopping { cancel, work, waiting: vec![(order, answer)] });
+        Ok(self.stopping.insert(Stopping { cancel, work, waiting: Vec::new() }))
     }
 
     /// It is done, or has failed and the agent goes on.

@@ -1,15 +1,19 @@
 //! The task that owns one agent.
 
+use super::denials::Recent;
 use super::ending::{self, Cause, Facts};
 use super::further::Furthers;
 use super::launch::{Begun, Holdings, wind_up};
+use super::loss::{self, Loss};
+use super::showing::Showing;
 use super::stopping::{self, Stopping};
 use super::{Answer, Request, now};
 use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::journal;
 use crate::lifecycle::{self, Verdict, decide};
-use crate::stage::Stage;
+use crate::memory::Seat;
+use crate::stage::{Link, Stage};
 use crate::store::Record;
 use protocol::agent::{Agent, Details, Exit, State, Usage};
 use protocol::control::KillReply;
@@ -60,11 +64,14 @@ pub(super) struct Live {
     pub(super) detached: bool,
     /// A client holds the other end of its streams; there is one at a time.
     pub(super) attached: bool,
+    pub(super) loss: Loss,
+    pub(super) showing: Option<Showing>,
 }
 
 impl Live {
     pub(super) fn new(begun: Begun, holdings: Holdings) -> Self {
-        let Begun { stage, main, env, cwd, terminal, attached, wall } = begun;
+        let Begun { stage, main, env, cwd, terminal, attached, parts, on_vfs_loss, wall } = begun;
+        let loss = Loss::new(holdings.seat.clone(), parts, on_vfs_loss);
         Self {
             stage,
             main,
@@ -78,7 +85,15 @@ impl Live {
             graced: Vec::new(),
             detached: false,
             attached,
+            loss,
+            showing: None,
         }
+    }
+
+    /// Where the agent is shown, and its latest denials.
+    pub(super) fn shown(&self) -> Option<(Arc<Seat>, watch::Receiver<Recent>)> {
+        let recent = self.holdings.keeper.as_ref().map(|keeper| keeper.recent.clone());
+        self.holdings.seat.clone().map(|seat| (seat, recent.unwrap_or_else(|| watch::channel(Recent::default()).1)))
     }
 
     fn next_deadline(&self) -> Option<Instant> {
@@ -93,6 +108,7 @@ enum Woken {
     Report(io::Result<Option<(Report, Vec<OwnedFd>)>>),
     Deadline,
     Stopped(Result<Stopped, ControlError>),
+    Vfs(loss::News),
     WoundUp(Completeness),
 }
 
@@ -115,6 +131,7 @@ impl Task {
     /// Lives until the records are removed or the daemon ends.
     pub(super) async fn run(mut self, live: Option<Live>) {
         self.live = live;
+        self.show();
         while !self.removed {
             match self.woken().await {
                 // Nobody can ask any more, as after the end of an agent whose records are not kept.
@@ -126,6 +143,7 @@ impl Task {
                 Woken::Report(report) => self.report(report).await,
                 Woken::Deadline => self.deadline().await,
                 Woken::Stopped(result) => self.stopped(result).await,
+                Woken::Vfs(news) => self.vfs_news(news),
                 Woken::WoundUp(completeness) => self.wound_up(completeness).await,
             }
         }
@@ -133,12 +151,14 @@ impl Task {
 
     async fn woken(&mut self) -> Woken {
         let deadline = self.live.as_ref().and_then(Live::next_deadline);
+        let (link, loss) = self.live.as_mut().map(|live| (&mut live.stage.link, &mut live.loss)).unzip();
         tokio::select! {
             biased;
-            report = next_report(&mut self.live) => Woken::Report(report),
+            report = next_report(link) => Woken::Report(report),
             result = stopping::finished(&mut self.stopping) => Woken::Stopped(result),
             request = self.inbox.recv() => Woken::Request(request),
             () = until(deadline) => Woken::Deadline,
+            news = loss::news(loss) => Woken::Vfs(news),
             completeness = finished(&mut self.winding_up) => Woken::WoundUp(completeness),
         }
     }
@@ -247,6 +267,7 @@ impl Task {
                     live.attached = false;
                 }
             }
+            Ok(Some((Report::Remounted { failure }, _))) => self.remounted_inside(failure),
             Ok(Some((Report::ClientGone { .. } | Report::Prepared, _))) => {}
             lost @ (Ok(None | Some((Report::Failed { .. }, _))) | Err(_)) => {
                 let name = &self.record.agent.name;
@@ -346,9 +367,9 @@ pub(super) fn report_blocking<E: std::error::Error>(
     }
 }
 
-async fn next_report(live: &mut Option<Live>) -> io::Result<Option<(Report, Vec<OwnedFd>)>> {
-    match live {
-        Some(live) => live.stage.link.next().await,
+async fn next_report(link: Option<&mut Link>) -> io::Result<Option<(Report, Vec<OwnedFd>)>> {
+    match link {
+        Some(link) => link.next().await,
         None => std::future::pending().await,
     }
 }

@@ -2,20 +2,23 @@
 
 mod environment;
 mod files;
+mod memory;
 mod view;
 mod workspace;
 
 use crate::caller::Caller;
-use policies::{Bound, Effective, Variables};
+use policies::{Bound, Effective, OnVfsLoss, Variables};
 use protocol::agent::Limits;
 use protocol::control::{Run, Stdio};
 use protocol::error::ControlError;
 use protocol::ids::AgentName;
+use protocol::vfs::Quotas;
 use sandbox::cgroup::CgroupLimits;
 use sandbox::plan::{Identity, Mount, Plan, Process, Rlimits, Rule, Template, Window};
 use std::path::PathBuf;
 
 pub(crate) use environment::extend as extend_environment;
+pub(crate) use memory::quotas;
 
 /// The agent's home directory.
 pub(crate) const HOME: &str = "/home/agent";
@@ -49,6 +52,10 @@ pub(crate) struct Launch {
     pub(crate) limits: Limits,
     /// What is visible and how: `read /usr`.
     pub(crate) view: Vec<String>,
+    /// For the server of its files.
+    pub(crate) quotas: Quotas,
+    /// What happens when that server is lost.
+    pub(crate) on_vfs_loss: OnVfsLoss,
 }
 
 /// Decides a launch.
@@ -75,13 +82,21 @@ pub(crate) fn launch(
         init: identity(who.init),
         caller: sandbox::plan::Caller { uid: caller.uid, gid: caller.gid, groups: caller.groups.clone() },
         view: [files::of(name, &bound, who), seen.mounts].concat(),
+        parts: memory::parts(name, own),
         rules: [seen.rules, files::rules()].concat(),
         rlimits: Rlimits { files: limits.files, file_size: bound.limits.file_size.as_ref().map(|l| l.value.bytes()) },
         process: process(&request.command, env, cwd, request.stdio)?,
         output_limit: limits.output_bytes,
     };
     let cgroup = group_limits(&limits);
-    Ok(Launch { plan, cgroup, limits, view: seen.words })
+    Ok(Launch {
+        plan,
+        cgroup,
+        limits,
+        view: seen.words,
+        quotas: memory::quotas(&bound.memory),
+        on_vfs_loss: bound.memory.on_vfs_loss(),
+    })
 }
 
 /// A rule that nothing carries out stops the start: an operator would rely on it.

@@ -163,6 +163,7 @@ pub(crate) fn pid_of(pidfd: &OwnedFd) -> io::Result<i32> {
 
 fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageError> {
     recipe.store.stock();
+    recipe.memory.stock();
     let cgroup = recipe.hierarchies.create(slot)?;
     let started =
         recipe.preset.map_or(Ok(()), |preset| cgroup.limit(&preset)).map_err(StageError::from).and_then(|()| {

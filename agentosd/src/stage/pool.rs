@@ -5,6 +5,7 @@
 
 use super::{Stage, StageError};
 use crate::journal;
+use crate::memory::Memory;
 use crate::store::Store;
 use sandbox::cgroup::{CgroupLimits, Hierarchies};
 use sandbox::plan::Template;
@@ -30,6 +31,8 @@ pub(crate) struct Recipe {
     pub(crate) hierarchies: Hierarchies,
     /// Where a directory is made for each.
     pub(crate) store: Store,
+    /// Where file systems are made for each.
+    pub(crate) memory: Memory,
     /// Limits that a spare gets beforehand: those of the default policy. The first processor limit of a host, and the
     /// removal of the last one, make the kernel patch its scheduler, which takes milliseconds; with limited spares
     /// there always is one.

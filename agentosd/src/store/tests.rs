@@ -21,6 +21,7 @@ fn record(id: AgentId) -> Record {
         exit: None,
         denials: None,
         not_enforced: Vec::new(),
+        review: None,
     };
     Record::new(agent, false)
 }

@@ -59,7 +59,10 @@ impl Filesystem for Adapter {
         if self.passthrough {
             config.set_max_stack_depth(STACKED).map_err(refused)?;
             config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).map_err(|_| {
-                io::Error::new(io::ErrorKind::Unsupported, "this kernel has no FUSE passthrough (CONFIG_FUSE_PASSTHROUGH)")
+                io::Error::new(
+                    io::ErrorKind::Unsupported,
+                    "this kernel has no FUSE passthrough (CONFIG_FUSE_PASSTHROUGH)",
+                )
             })?;
         }
         Ok(())
@@ -100,12 +103,8 @@ impl Filesystem for Adapter {
         if uid.is_some_and(|uid| uid != self.owner.uid) || gid.is_some_and(|gid| gid != self.owner.gid) {
             return reply.error(Errno::EPERM);
         }
-        let changes = Changes {
-            mode: mode.map(permissions),
-            size,
-            accessed: atime.map(new_time),
-            modified: mtime.map(new_time),
-        };
+        let changes =
+            Changes { mode: mode.map(permissions), size, accessed: atime.map(new_time), modified: mtime.map(new_time) };
         let attributes = lock(&self.tree).change(self.caller(request), NodeId(node.0), changes);
         self.reply_attr(reply, node, attributes);
     }
@@ -117,16 +116,7 @@ impl Filesystem for Adapter {
         }
     }
 
-    fn mknod(
-        &self,
-        request: &Request,
-        parent: INodeNo,
-        name: &OsStr,
-        mode: u32,
-        _: u32,
-        _: u32,
-        reply: ReplyEntry,
-    ) {
+    fn mknod(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, _: u32, reply: ReplyEntry) {
         self.make(request, parent, name, new_file(mode), reply);
     }
 
@@ -191,8 +181,7 @@ impl Filesystem for Adapter {
         reply: ReplyCreate,
     ) {
         let place = (NodeId(parent.0), name);
-        let created =
-            lock(&self.tree).create(self.caller(request), place, permissions(mode), access(OpenFlags(flags)));
+        let created = lock(&self.tree).create(self.caller(request), place, permissions(mode), access(OpenFlags(flags)));
         match created {
             Ok((entry, opened)) => {
                 let (handle, attr) = (FileHandle(opened.handle.0), self.attr(&entry.attributes));

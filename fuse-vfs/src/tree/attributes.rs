@@ -4,9 +4,9 @@ use super::{Change, Errno, Result, Tree, is_stored, regular, shown};
 use crate::area::{Area, Caller};
 use crate::attributes::{Attributes, Time};
 use crate::nodes::{Name, NodeId};
+use protocol::vfs::Quota;
 use rustix::fs::{AtFlags, FileType, Mode, StatVfsMountFlags, Timespec, Timestamps, chmodat, fstatvfs, ftruncate};
 use rustix::fs::{UTIME_NOW, UTIME_OMIT, utimensat};
-use protocol::vfs::Quota;
 use std::sync::Arc;
 
 /// A time to set.

@@ -4,9 +4,7 @@ use super::handles::{FileHandle, Handle, Held};
 use super::{Change, Entry, Errno, Result, Tree, is_stored, regular};
 use crate::area::{Area, Caller, Purpose};
 use crate::nodes::{Name, NodeId, Open};
-use rustix::fs::{
-    AtFlags, FallocateFlags, Mode, OFlags, SeekFrom, fallocate, fdatasync, fsync, openat, seek, statx,
-};
+use rustix::fs::{AtFlags, FallocateFlags, Mode, OFlags, SeekFrom, fallocate, fdatasync, fsync, openat, seek, statx};
 use rustix::io::{ReadWriteFlags, pread, pwrite, pwritev2};
 use std::ffi::OsStr;
 use std::io::IoSlice;

@@ -96,12 +96,7 @@ impl Tree {
     }
 }
 
-fn list_stored(
-    directory: &OwnedFd,
-    area: Area,
-    at: &mut u64,
-    mut take: impl FnMut(Listed<'_>) -> bool,
-) -> Result<()> {
+fn list_stored(directory: &OwnedFd, area: Area, at: &mut u64, mut take: impl FnMut(Listed<'_>) -> bool) -> Result<()> {
     let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
     let mut entries = RawDir::new(directory, &mut buffer);
     let mut position = *at;

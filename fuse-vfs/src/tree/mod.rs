@@ -33,9 +33,9 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 pub use self::attributes::{Changes, NewTime};
+pub use self::expiry::Expired;
 pub use self::files::{Access, Io, Opened};
 pub use self::handles::Handle;
-pub use self::expiry::Expired;
 pub use self::listing::Listed;
 pub use self::names::NewFile;
 pub use self::xattrs::HowToSet;

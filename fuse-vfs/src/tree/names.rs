@@ -77,9 +77,8 @@ impl Tree {
         let area = self.area_for(parent, name, caller, change)?;
         let directory = self.directory(parent)?;
         self.account_mut(area)?.add(0)?;
-        let made = make_at(&directory, name, what).and_then(|()| {
-            statx(&*directory, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)
-        });
+        let made =
+            make_at(&directory, name, what).and_then(|()| statx(&*directory, name, AtFlags::SYMLINK_NOFOLLOW, WANTED));
         let stat = self.made(area, made)?;
         let id = self.learn(parent, name, area, &stat);
         Ok(self.entry(id, area, &stat))

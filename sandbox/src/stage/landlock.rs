@@ -3,6 +3,7 @@
 //! What the view hides is out of reach anyway; what it shows is held here to reading, writing or executing, and
 //! every refusal is written to the kernel's log.
 
+use super::parts::{EXECUTABLE, READABLE, WRITABLE};
 use super::root::open_path;
 use super::step::{Attempt as _, Step};
 use crate::plan::Rule;
@@ -18,12 +19,17 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 /// What every agent may do in the parts of its root that are always there.
-fn always(abi: ABI) -> [(&'static str, BitFlags<AccessFs>); 4] {
+fn always(abi: ABI) -> [(&'static str, BitFlags<AccessFs>); 7] {
     let device_ioctl = BitFlags::from(AccessFs::IoctlDev) & AccessFs::from_all(abi);
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
     [
-        ("/proc", AccessFs::ReadFile | AccessFs::ReadDir),
-        ("/dev", AccessFs::ReadFile | AccessFs::ReadDir | AccessFs::WriteFile | device_ioctl),
+        ("/proc", read),
+        ("/dev", read | AccessFs::WriteFile | device_ioctl),
         ("/dev/mqueue", AccessFs::MakeReg | AccessFs::RemoveFile),
+        // Above what is mounted there, so that they hold for what is mounted later too.
+        (WRITABLE, read | AccessFs::from_write(abi)),
+        (READABLE, read),
+        (EXECUTABLE, read | AccessFs::Execute),
         // Listing directories, which show only what the view has in them.
         ("/", AccessFs::ReadDir.into()),
     ]

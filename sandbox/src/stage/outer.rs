@@ -3,6 +3,7 @@
 mod end;
 mod launch;
 mod process;
+mod remount;
 mod spare;
 
 use super::inner;
@@ -185,6 +186,7 @@ impl Outer<'_> {
                 self.with(process, |running| running.streams.attach(clients));
             }
             Order::Detach { process } => self.with(process, |running| running.streams.detach()),
+            Order::Remount { parts } => self.remount(&parts)?,
             Order::Resize { process, window } => {
                 return self.running.get(&process).map_or(Ok(true), |running| running.resize(window).map(|()| true));
             }

@@ -20,7 +20,7 @@ pub(super) struct Init {
     pub(super) socket: OwnedFd,
     /// Its mount namespace. Held, it is taken down by the outer half's end, and not by whichever process inside is the
     /// last: that waits for an RCU grace period (`namespace_unlock()`), and whoever waits for an agent's death with it.
-    _mounts: OwnedFd,
+    pub(super) mounts: OwnedFd,
 }
 
 /// Namespaces of every agent. The cgroup namespace comes later, when PID 1 is in all its groups.
@@ -47,5 +47,5 @@ pub(super) fn prepare(cgroup: &Cgroup) -> Step<Init> {
     let namespace = std::path::PathBuf::from(format!("/proc/{pid}/ns/mnt"));
     let mounts = rustix::fs::open(&namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .attempt_on("open the mount namespace", &namespace)?;
-    Ok(Init { pidfd, socket: ours, _mounts: mounts })
+    Ok(Init { pidfd, socket: ours, mounts })
 }

@@ -3,6 +3,7 @@
 //! The host's mounts are gone before the plan arrives: a spare stage keeps no host file system busy, and what an agent
 //! sees comes in as detached mount trees that the outer half made.
 
+use super::parts;
 use super::step::{Attempt as _, Step};
 use crate::plan::Identity;
 use crate::sys::kernel::{leave_session_keyring, loopback_up};
@@ -94,6 +95,7 @@ pub(super) fn make_empty() -> Step {
     chdir(MOUNT_POINT).map_err(io::Error::from).attempt("enter the new root")?;
     make_proc()?;
     make_dev()?;
+    parts::make_places()?;
     // The new root goes over the old one and the old one is then detached (pivot_root(2), "pivot_root(".", ".")").
     pivot_root(".", ".").map_err(io::Error::from).attempt("pivot into the new root")?;
     umount2(".", MntFlags::MNT_DETACH).map_err(io::Error::from).attempt("detach the old root")?;
@@ -216,7 +218,7 @@ fn adjust(tmpfs: &Tmpfs) -> Step {
 }
 
 /// Mounts a tree without following a link on the way: beneath a workspace the path is under others' control.
-fn place_tree(path: &Path, directory: bool, tree: &OwnedFd) -> Step {
+pub(super) fn place_tree(path: &Path, directory: bool, tree: &OwnedFd) -> Step {
     if path.symlink_metadata().is_err() {
         if directory {
             make_directories(path)?;

@@ -46,8 +46,14 @@ fn make_bind(
     Inode { directory, .. }: Inode,
 ) -> Step<(Placed, Option<OwnedFd>)> {
     let tree = clone_tree(descriptor, OpenTreeFlags::AT_RECURSIVE).attempt_on("clone the mount of", &path)?;
-    let attributes =
-        Attributes { read_only: true, no_exec: !executable, no_dev: true, private: true, recursive: true, idmap: None };
+    let attributes = Attributes {
+        read_only: true,
+        no_exec: !executable,
+        no_dev: true,
+        private: true,
+        recursive: true,
+        ..Attributes::default()
+    };
     set_attributes(tree.as_fd(), &attributes).attempt_on("make read-only", &path)?;
     Ok((Placed::Tree { path, directory }, Some(tree)))
 }
@@ -101,15 +107,15 @@ fn make_mapped(path: &Path, root: &OwnedFd, map: &OwnedFd, work: Work) -> Step<(
         no_exec: !work.executable,
         no_dev: true,
         private: true,
-        recursive: false,
         idmap: Some(map.as_fd()),
+        ..Attributes::default()
     };
     set_attributes(tree.as_fd(), &attributes).attempt_on("idmap", path).map_err(|e| e.remedy(IDMAP_REMEDY))?;
     let directory = kind(tree.as_fd()).attempt_on("look at", path)? == FileType::Directory;
     Ok((Placed::Tree { path: path.to_owned(), directory }, Some(tree)))
 }
 
-fn clone_tree(descriptor: &OwnedFd, recursive: OpenTreeFlags) -> rustix::io::Result<OwnedFd> {
+pub(super) fn clone_tree(descriptor: &OwnedFd, recursive: OpenTreeFlags) -> rustix::io::Result<OwnedFd> {
     let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_EMPTY_PATH;
     open_tree(descriptor, "", flags | recursive)
 }

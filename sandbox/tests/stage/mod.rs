@@ -114,6 +114,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         init: Identity { uid: 1_999_000_000, gid: 1_999_000_000 },
         caller: Caller { uid: 0, gid: 0, groups: Vec::new() },
         view,
+        parts: Vec::new(),
         rules: vec![
             Rule { path: "/usr".into(), read: true, write: false, execute: true },
             Rule { path: "/tmp".into(), read: true, write: true, execute: false },

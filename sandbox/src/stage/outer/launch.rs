@@ -1,6 +1,7 @@
 //! The launch: the view is made outside, placed inside, PID 1 confines itself, and the main process starts.
 
 use super::super::inner;
+use super::super::parts;
 use super::super::root::Placed;
 use super::super::step::{Attempt as _, Step};
 use super::super::streams::{Clients, Log, Streams};
@@ -25,9 +26,11 @@ impl Outer<'_> {
         self.log = Some(Log::new(fds.remove(0), plan.output_limit));
         self.agent = plan.agent;
         self.show(plan)?;
+        self.place(parts::make(&plan.parts)?)?;
         // PID 1 has the view already and gets the process next.
         let mut rest = plan.clone();
         rest.view.clear();
+        rest.parts.clear();
         rest.process.env.clear();
         self.ask(&inner::Order::Confine(Box::new(rest)), Vec::new())?;
         // Not waited for: PID 1 carries out one order after the other, and one that failed ends it.

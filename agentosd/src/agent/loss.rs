@@ -1,0 +1,113 @@
+//! When the process that serves the agent's files is lost: the agent is stopped or goes on, as its policy says, and in
+//! either case gets new mounts, so that it can be continued.
+
+use super::task::Task;
+use crate::journal;
+use crate::memory::{Link, MemoryError, Seat};
+use policies::OnVfsLoss;
+use protocol::event::What;
+use sandbox::message::{Failure, Order};
+use sandbox::plan::Part;
+use std::sync::Arc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// Why an agent is stopped.
+const LOST: &str = "agentos-vfs, which serves its files, was lost; look, then continue it: agentctl cont";
+
+/// What an agent has to do with the server.
+#[derive(Debug)]
+pub(super) struct Loss {
+    watched: Option<Watched>,
+    parts: Vec<Part>,
+    answer: OnVfsLoss,
+    remounting: Option<JoinHandle<Result<(), MemoryError>>>,
+}
+
+#[derive(Debug)]
+struct Watched {
+    seat: Arc<Seat>,
+    link: watch::Receiver<Link>,
+}
+
+/// What is new.
+#[derive(Debug)]
+pub(super) enum News {
+    /// The server is another one, or dead.
+    Lost,
+    /// New mounts are made on the host, or not.
+    Mounted(Result<(), String>),
+}
+
+impl Loss {
+    pub(super) fn new(seat: Option<Arc<Seat>>, parts: Vec<Part>, answer: OnVfsLoss) -> Self {
+        let watched = seat.map(|seat| Watched { link: seat.link(), seat });
+        Self { watched, parts, answer, remounting: None }
+    }
+}
+
+/// Waits for the next. Safe to cancel.
+pub(super) async fn news(loss: Option<&mut Loss>) -> News {
+    let Some(Loss { watched: Some(Watched { seat, link }), remounting, .. }) = loss else {
+        return std::future::pending().await;
+    };
+    if let Some(work) = remounting {
+        let done = work.await.unwrap_or(Err(MemoryError::Gone));
+        *remounting = None;
+        return News::Mounted(done.map_err(|error| journal::sentence(&error)));
+    }
+    let lost = link.wait_for(|link| seat.is_lost(link)).await.map(|link| link.clone());
+    match lost {
+        Ok(lost) => {
+            seat.acknowledge(&lost);
+            News::Lost
+        }
+        Err(_) => std::future::pending().await,
+    }
+}
+
+impl Task {
+    pub(super) fn vfs_news(&mut self, news: News) {
+        match news {
+            News::Lost => self.vfs_lost(),
+            News::Mounted(Ok(())) => {
+                let Some(live) = self.live() else { return };
+                let order = Order::Remount { parts: live.loss.parts.clone() };
+                if let Err(error) = live.stage.link.order(&order, Vec::new()) {
+                    self.cannot_remount(&error.to_string());
+                }
+            }
+            News::Mounted(Err(why)) => self.cannot_remount(&why),
+        }
+    }
+
+    fn vfs_lost(&mut self) {
+        let Some(live) = self.live() else { return };
+        if let Some(Watched { seat, .. }) = &live.loss.watched {
+            let seat = Arc::clone(seat);
+            live.loss.remounting = Some(tokio::spawn(async move { seat.remount().await }));
+        }
+        if live.loss.answer == OnVfsLoss::Stop {
+            self.stop_for_review(LOST);
+            self.event(None, What::VfsLost { outcome: "stopped for review".to_owned() });
+        }
+    }
+
+    /// The stage's report.
+    pub(super) fn remounted_inside(&mut self, failure: Option<Failure>) {
+        match failure {
+            None => {
+                self.event(None, What::VfsLost { outcome: "its files are mounted anew".to_owned() });
+                self.show();
+            }
+            Some(failure) => self.cannot_remount(&failure.to_string()),
+        }
+    }
+
+    /// An agent that cannot have its files is not left to go on without them.
+    fn cannot_remount(&mut self, why: &str) {
+        self.stop_for_review(LOST);
+        let outcome = format!("its files cannot be mounted anew: {why}; stopped for review");
+        self.event(None, What::VfsLost { outcome });
+    }
+}

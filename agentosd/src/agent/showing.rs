@@ -1,0 +1,60 @@
+//! What the agent's tree shows of it while it runs: `status` on the host, and its own denials in `/policy`.
+
+use super::denials::Recent;
+use super::task::Task;
+use super::{Handle, Request};
+use crate::journal;
+use crate::memory::{Published, Seat};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// A command that ends sooner is not shown.
+const FIRST: Duration = Duration::from_millis(20);
+/// Between two writes of the same agent's, however much it is refused.
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Shows an agent as long as this is there.
+#[derive(Debug)]
+pub(super) struct Showing(JoinHandle<()>);
+
+impl Drop for Showing {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Task {
+    /// Begins to show, or begins anew in another tree.
+    pub(super) fn show(&mut self) {
+        let handle = self.daemon.registry.run(&self.record.agent.name, self.record.agent.id);
+        let Some((handle, live)) = handle.zip(self.live()) else { return };
+        live.showing = live.shown().map(|(seat, recent)| Showing(tokio::spawn(show(handle, seat, recent))));
+    }
+}
+
+async fn show(mut handle: Handle, seat: Arc<Seat>, mut recent: watch::Receiver<Recent>) {
+    tokio::time::sleep(FIRST).await;
+    recent.mark_changed();
+    while let Ok(details) = handle.ask(|answer| Request::Inspect { answer }).await {
+        let mut files = Vec::new();
+        match serde_json::to_vec_pretty(&details) {
+            Ok(status) => files.push(Published::new("status", status)),
+            Err(error) => journal::error(format_args!("cannot show the status of {}: {error}", handle.name())),
+        }
+        if recent.has_changed().unwrap_or(false) {
+            files.push(Published::new("policy/denials", recent.borrow_and_update().text()));
+        }
+        if let Err(error) = seat.publish(&files).await {
+            // With another server all of it is shown again.
+            let error = journal::sentence(&error);
+            journal::warning(format_args!("the status of {} is not shown: {error}", handle.name()));
+        }
+        tokio::time::sleep(PAUSE).await;
+        tokio::select! {
+            changed = handle.changed() => if !changed { return },
+            Ok(()) = recent.changed() => recent.mark_changed(),
+        }
+    }
+}

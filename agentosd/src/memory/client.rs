@@ -1,0 +1,102 @@
+//! The connection to `agentos-vfs`: one packet an order, and answers in the order of the orders.
+
+use protocol::vfs::{Answer, MAX_MESSAGE, Order};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg, socket_with,
+};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::path::Path;
+use tokio::io::Interest;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, oneshot};
+
+/// Orders that may wait to be sent.
+const QUEUE: usize = 256;
+
+/// An order on its way.
+#[derive(Debug)]
+pub(super) struct Ask {
+    pub(super) order: Order,
+    pub(super) fds: Vec<OwnedFd>,
+    pub(super) answer: oneshot::Sender<Answer>,
+}
+
+/// Where orders go.
+pub(super) type Asks = mpsc::Sender<Ask>;
+
+/// Connects to a server that listens; does not wait.
+pub(super) fn reach(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
+}
+
+/// Starts to carry orders over a socket; the task ends with the connection.
+pub(super) fn start(socket: OwnedFd) -> io::Result<(Asks, tokio::task::JoinHandle<io::Error>)> {
+    // Of tokio's socket only the readiness is used; what is read and written are packets.
+    let socket = UnixStream::from_std(socket.into())?;
+    let (asks, queue) = mpsc::channel(QUEUE);
+    Ok((asks, tokio::spawn(run(socket, queue))))
+}
+
+/// Until the connection ends, and why it did. Whoever waits for an answer then hears that none comes.
+async fn run(socket: UnixStream, mut queue: mpsc::Receiver<Ask>) -> io::Error {
+    let mut waiting: VecDeque<oneshot::Sender<Answer>> = VecDeque::new();
+    let mut buffer = vec![0; MAX_MESSAGE];
+    loop {
+        let carried = tokio::select! {
+            answer = socket.async_io(Interest::READABLE, || receive(socket.as_fd(), &mut buffer)) => {
+                answer.and_then(|answer| match waiting.pop_front() {
+                    // Whoever asked may have lost patience.
+                    Some(asked) => { asked.send(answer).unwrap_or(()); Ok(()) }
+                    None => Err(io::Error::other("agentos-vfs answered what nobody had asked")),
+                })
+            }
+            ask = queue.recv() => match ask {
+                Some(Ask { order, fds, answer }) => {
+                    waiting.push_back(answer);
+                    carry(&socket, &order, &fds).await
+                }
+                None => return io::Error::other("the daemon has closed it"),
+            },
+        };
+        if let Err(error) = carried {
+            return error;
+        }
+    }
+}
+
+/// Sends an order. The server reads one after the other, so that it takes this one as soon as it has done another.
+async fn carry(socket: &UnixStream, order: &Order, fds: &[OwnedFd]) -> io::Result<()> {
+    let text = serde_json::to_vec(order).map_err(io::Error::other)?;
+    if text.len() > MAX_MESSAGE {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "an order to agentos-vfs is too long"));
+    }
+    socket.async_io(Interest::WRITABLE, || send(socket.as_fd(), &text, fds)).await
+}
+
+fn send(socket: BorrowedFd<'_>, text: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(protocol::vfs::MAX_FDS))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let borrowed: Vec<_> = fds.iter().map(OwnedFd::as_fd).collect();
+    if !borrowed.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&borrowed)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many descriptors beside an order"));
+    }
+    sendmsg(socket, &[IoSlice::new(text)], &mut ancillary, SendFlags::NOSIGNAL | SendFlags::DONTWAIT)?;
+    Ok(())
+}
+
+fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Answer> {
+    let mut none = RecvAncillaryBuffer::default();
+    let flags = RecvFlags::DONTWAIT | RecvFlags::CMSG_CLOEXEC;
+    let got = recvmsg(socket, &mut [IoSliceMut::new(buffer)], &mut none, flags)?;
+    match buffer.get(..got.bytes) {
+        None | Some([]) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "agentos-vfs has closed the connection")),
+        Some(text) => serde_json::from_slice(text).map_err(io::Error::other),
+    }
+}

@@ -1,0 +1,229 @@
+//! What agents remember: stores on disk, mounts on the host, and the process `agentos-vfs` that serves them.
+//!
+//! ```text
+//!   launch ── Wanted ──► Seat ── Serve + [/dev/fuse, store, tmpfs], Publish… ──► agentos-vfs
+//!                         │        mounted at RUN/agents/NAME, bound into the agent by its stage
+//!   agentos-vfs dies ──► Link ──► the agent's task: stop, or Seat::remount
+//!   end ──► Seat::clear: unmounted, End
+//! ```
+//! Nothing here waits for what an agent controls: mounts are made without asking their server, and every order has a
+//! time after which it has failed.
+
+mod client;
+mod mounts;
+mod names;
+mod process;
+mod published;
+mod seat;
+mod server;
+mod stores;
+
+pub(crate) use published::{Published, of_policy};
+pub(crate) use seat::{Seat, Wanted};
+pub(crate) use server::Link;
+
+use crate::group::GroupId;
+use crate::journal;
+use mounts::Fuse;
+use names::Names;
+use process::Program;
+use protocol::error::ControlError;
+use protocol::ids::AgentName;
+use protocol::vfs::{MountId, Order, Quota};
+use rustix::io::Errno;
+use server::Client;
+use std::fs::{DirBuilder, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::sync::{Arc, Mutex, PoisonError};
+use stores::Stores;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// The server's socket in the run directory.
+const SOCKET: &str = "vfs.sock";
+/// Where the mounts are in the run directory.
+const AGENTS: &str = "agents";
+/// Most file systems that are made beforehand.
+const MOST_BLANK: usize = 64;
+
+/// What could not be done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MemoryError {
+    /// A file or mount.
+    #[error("cannot {attempt} {}", path.display())]
+    Io { attempt: &'static str, path: PathBuf, source: io::Error },
+    /// A store is somebody else's.
+    #[error("{} belongs to uid {owner}, and agentos-vfs is {server}; chown -R {server}:{server} it, or set uid_range back", path.display())]
+    Foreign { path: PathBuf, owner: u32, server: u32 },
+    /// It ended at once.
+    #[error("{} ended at once ({status}); its last words are in the daemon's own log", program.display())]
+    Ended { program: PathBuf, status: ExitStatus },
+    /// It did not answer.
+    #[error("agentos-vfs did not answer within {} seconds", server::PATIENCE.as_secs())]
+    Silent,
+    /// It ended meanwhile.
+    #[error("agentos-vfs ended before it answered")]
+    Gone,
+    /// It says why not.
+    #[error("agentos-vfs failed to {reason}")]
+    Refused { reason: String },
+    /// It is another release.
+    #[error("agentos-vfs speaks version {version}, and this agentosd {}", protocol::vfs::VERSION)]
+    Version { version: u32 },
+    /// An earlier agent of that name is not cleared away.
+    #[error("the files of an earlier agent of that name are still in use")]
+    NameBusy,
+}
+
+impl MemoryError {
+    fn of(attempt: &'static str, path: &Path) -> impl FnOnce(Errno) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io { attempt, path, source: error.into() }
+    }
+
+    fn not_started(self) -> ControlError {
+        ControlError::NotStarted { message: format!("it would have no memory: {}", journal::sentence(&self)) }
+    }
+}
+
+/// Where and how.
+#[derive(Debug)]
+pub(crate) struct Setup {
+    /// The daemon's state directory.
+    pub(crate) state: PathBuf,
+    /// The daemon's run directory.
+    pub(crate) run: PathBuf,
+    /// Who may look at the mounts on the host, besides root.
+    pub(crate) group: Option<GroupId>,
+    /// The server's program.
+    pub(crate) program: PathBuf,
+    /// The user and group that it becomes.
+    pub(crate) server: u32,
+    /// What most agents may have in `/mem/working`.
+    pub(crate) working: Option<Quota>,
+}
+
+/// Every agent's memory. Clones are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    client: Client,
+    keeper: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
+    stores: Stores,
+    names: Names,
+    mounts: PathBuf,
+    server: u32,
+    usual: Option<Quota>,
+    blanks: Mutex<Vec<Blank>>,
+}
+
+/// File systems that no agent has yet.
+#[derive(Debug)]
+struct Blank {
+    fuse: Fuse,
+    working: Option<OwnedFd>,
+}
+
+/// Where an agent's files stand on the host.
+pub(crate) fn path_of(run: &Path, name: &AgentName) -> PathBuf {
+    run.join(AGENTS).join(name.as_str())
+}
+
+impl Memory {
+    /// Takes away what an earlier daemon has mounted, and starts to look for the server.
+    pub(crate) fn open(setup: Setup) -> Result<Self, MemoryError> {
+        let mounts = setup.run.join(AGENTS);
+        let io = |attempt| {
+            let path = mounts.clone();
+            move |source| MemoryError::Io { attempt, path, source }
+        };
+        DirBuilder::new().recursive(true).mode(0o750).create(&mounts).map_err(io("create"))?;
+        std::fs::set_permissions(&mounts, Permissions::from_mode(0o750)).map_err(io("set the mode of"))?;
+        chown(&mounts, Some(0), Some(setup.group.map_or(0, |GroupId(id)| id))).map_err(io("set the group of"))?;
+        mounts::clear(&mounts)?;
+        let stores = Stores::open(setup.state.join("memory"), setup.server)?;
+        let program = Program { program: setup.program, socket: setup.run.join(SOCKET), user: setup.server };
+        let (close, closing) = oneshot::channel();
+        let (client, keeper) = Client::start(program, closing);
+        let shared = Shared {
+            client,
+            keeper: Mutex::new(Some((close, keeper))),
+            stores,
+            names: Names::default(),
+            mounts,
+            server: setup.server,
+            usual: setup.working,
+            blanks: Mutex::default(),
+        };
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Makes file systems beforehand. What cannot be made is missed, and its lack explained, when it is needed.
+    pub(crate) fn stock(&self) {
+        let few = self.blanks().len() < MOST_BLANK;
+        if few && let Ok(blank) = self.0.blank(self.0.usual) {
+            self.blanks().push(blank);
+        }
+    }
+
+    fn blanks(&self) -> std::sync::MutexGuard<'_, Vec<Blank>> {
+        self.0.blanks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends the server that a daemon has started. No agent lives any more.
+    pub(crate) async fn close(&self) -> Result<(), MemoryError> {
+        self.blanks().clear();
+        let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((close, keeper)) = keeper {
+            // The keeper may have ended by itself, which the wait for it tells.
+            close.send(()).unwrap_or(());
+            keeper.await.unwrap_or_else(|error| journal::error(format_args!("agentos-vfs was not ended: {error}")));
+        }
+        std::fs::remove_dir(&self.0.mounts).map_err(|source| MemoryError::Io {
+            attempt: "remove",
+            path: self.0.mounts.clone(),
+            source,
+        })
+    }
+}
+
+impl Memory {
+    /// Makes a name forget. Waits until nobody has its files any more.
+    pub(crate) async fn forget(&self, name: &AgentName) -> Result<(), MemoryError> {
+        let _held = self.0.names.hold(name).await?;
+        tokio::task::block_in_place(|| self.0.stores.remove(name))
+    }
+}
+
+impl Shared {
+    fn blank(&self, working: Option<Quota>) -> Result<Blank, MemoryError> {
+        let working = working.map(|quota| mounts::tmpfs(quota, self.server)).transpose()?;
+        Ok(Blank { fuse: mounts::fuse()?, working })
+    }
+
+    /// One that fits, made beforehand or now.
+    fn blank_for(&self, working: Option<Quota>) -> Result<Blank, MemoryError> {
+        let ready = self.blanks.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match ready {
+            Some(blank) if working == self.usual => Ok(blank),
+            Some(Blank { fuse, .. }) => {
+                let working = working.map(|quota| mounts::tmpfs(quota, self.server)).transpose()?;
+                Ok(Blank { fuse, working })
+            }
+            None => self.blank(working),
+        }
+    }
+
+    /// Has a mount served no longer. One that is not served any more has no other need.
+    async fn end(&self, mount: MountId) {
+        if let Err(error) = self.client.order(vec![(Order::End { mount }, Vec::new())]).await {
+            journal::warning(format_args!("cannot end a mount: {}", journal::sentence(&error)));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One agent's files, from its launch to its end.
+
+use super::names::Hold;
+use super::published::Published;
+use super::server::Link;
+use super::{Blank, Memory, MemoryError, mounts};
+use crate::caller::Caller;
+use crate::journal;
+use protocol::error::ControlError;
+use protocol::ids::{AgentId, AgentName};
+use protocol::vfs::{MountId, Order, Purpose, Quotas, Serve};
+use rustix::io::fcntl_dupfd_cloexec;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
+
+/// What an agent is to have.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// Its name, to which the memory belongs.
+    pub(crate) name: AgentName,
+    /// This run of it.
+    pub(crate) id: AgentId,
+    /// Who asked.
+    pub(crate) caller: Caller,
+    /// The agent's user.
+    pub(crate) uid: u32,
+    /// How much.
+    pub(crate) quotas: Quotas,
+    /// What it can read there from the beginning.
+    pub(crate) published: Vec<Published>,
+}
+
+/// What it has.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    memory: Memory,
+    serve: Serve,
+    path: PathBuf,
+    store: OwnedFd,
+    /// Held so that what is in `/mem/working` outlives the server.
+    working: Option<OwnedFd>,
+    published: Vec<Published>,
+    /// The link over which it is served.
+    number: AtomicU64,
+    _name: Hold,
+}
+
+impl Seat {
+    /// Makes it, mounted and served.
+    pub(crate) async fn take(memory: &Memory, wanted: Wanted) -> Result<Self, ControlError> {
+        let shared = &memory.0;
+        let name = shared.names.hold(&wanted.name).await.map_err(MemoryError::not_started)?;
+        let made = tokio::task::block_in_place(|| {
+            let store = shared.stores.of_agent(&wanted.name, &wanted.caller)?;
+            let blank = shared.blank_for(wanted.quotas.working).map_err(MemoryError::not_started)?;
+            Ok((store, blank))
+        });
+        let (store, Blank { fuse, working }) = made?;
+        let mount = MountId(format!("{}:{}", wanted.name, wanted.id));
+        let (uid, quotas) = (wanted.uid, wanted.quotas);
+        let seat = Self {
+            serve: Serve { mount, purpose: Purpose::Agent, uid, gid: uid, quotas },
+            path: shared.mounts.join(wanted.name.as_str()),
+            memory: memory.clone(),
+            store,
+            working,
+            published: wanted.published,
+            number: AtomicU64::new(0),
+            _name: name,
+        };
+        match seat.mount(fuse).await {
+            Ok(()) => Ok(seat),
+            Err(error) => {
+                seat.clear().await;
+                Err(error.not_started())
+            }
+        }
+    }
+
+    /// Serves a mount and puts it at its place. The one does not wait for the other.
+    async fn mount(&self, fuse: mounts::Fuse) -> Result<(), MemoryError> {
+        let mount = &self.serve.mount;
+        let copy = |fd: &OwnedFd| fcntl_dupfd_cloexec(fd, 0).map_err(MemoryError::of("hold the files of", &self.path));
+        let mut fds = vec![fuse.device, copy(&self.store)?];
+        fds.extend(self.working.as_ref().map(copy).transpose()?);
+        let mut orders = vec![(Order::Serve(self.serve.clone()), fds)];
+        for file in &self.published {
+            orders.push(file.order(mount)?);
+        }
+        let place = async { tokio::task::block_in_place(|| mounts::place(&fuse.root, &self.path)) };
+        let (served, placed) = tokio::join!(self.memory.0.client.order(orders), place);
+        placed?;
+        self.number.store(served?, Ordering::Release);
+        Ok(())
+    }
+
+    /// A new mount in place of a dead one, with the same files. What was published later is to be published again.
+    pub(crate) async fn remount(&self) -> Result<(), MemoryError> {
+        let fuse = tokio::task::block_in_place(|| mounts::unmount_all(&self.path).and_then(|()| mounts::fuse()))?;
+        self.mount(fuse).await
+    }
+
+    /// To be told of another server.
+    pub(crate) fn link(&self) -> watch::Receiver<Link> {
+        self.memory.0.client.link()
+    }
+
+    /// Whether the server that `link` tells of does not serve this.
+    pub(crate) fn is_lost(&self, link: &Link) -> bool {
+        link.lost(self.number.load(Ordering::Acquire), &self.serve.mount)
+    }
+
+    /// From now on only a server after this one counts as a loss.
+    pub(crate) fn acknowledge(&self, link: &Link) {
+        self.number.store(link.number(), Ordering::Release);
+    }
+
+    /// Puts files into the tree, or replaces them.
+    pub(crate) async fn publish(&self, files: &[Published]) -> Result<(), MemoryError> {
+        let orders = files.iter().map(|file| file.order(&self.serve.mount)).collect::<Result<_, _>>()?;
+        self.memory.0.client.order(orders).await.map(drop)
+    }
+
+    /// Takes it away. Nothing of the agent lives any more.
+    pub(crate) async fn clear(&self) {
+        if let Err(error) = tokio::task::block_in_place(|| mounts::remove(&self.path)) {
+            journal::error(format_args!("{}", journal::sentence(&error)));
+        }
+        self.memory.0.end(self.serve.mount.clone()).await;
+    }
+}

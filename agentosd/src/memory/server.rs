@@ -1,0 +1,182 @@
+//! `agentos-vfs`: found or started, spoken to, and noticed when it dies. One task owns the connection.
+//!
+//! ```text
+//!   reach ──► Hello ──► Link{number, mounts} ──► … ──► end of the connection ──► dead? ──► Link{number + 1} ──► start
+//! ```
+//! Every mount that a new link does not list is lost; whoever holds one finds out by comparing numbers ([`Link::lost`]).
+
+use super::MemoryError;
+use super::client::{self, Ask, Asks};
+use super::process::{Program, Server};
+use crate::journal;
+use protocol::vfs::{Answer, MountId, Order, VERSION};
+use std::collections::BTreeSet;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+/// How long an order may take, from the wait for a server to its answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// A server that dies sooner than this is not started again at once.
+const SOON: Duration = Duration::from_secs(10);
+/// The first pause then, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+/// What is known of the server.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Link {
+    /// Counts servers.
+    number: u64,
+    /// Mounts of a connection before that this one's server still serves.
+    kept: Arc<BTreeSet<MountId>>,
+    /// While there is a connection.
+    asks: Option<Asks>,
+}
+
+impl Link {
+    /// Whether a mount that was served over the link `number` is not served any more.
+    pub(crate) fn lost(&self, number: u64, mount: &MountId) -> bool {
+        self.number > number && !self.kept.contains(mount)
+    }
+
+    /// Which it is.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+/// The server as everybody sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    link: watch::Receiver<Link>,
+}
+
+impl Client {
+    /// Starts to look for the server. The task that does ends when `closing` does, and with it a server that the daemon
+    /// has started.
+    pub(super) fn start(program: Program, closing: oneshot::Receiver<()>) -> (Self, JoinHandle<()>) {
+        let (publish, link) = watch::channel(Link::default());
+        let keeper = Keeper { program, publish, pause: Duration::ZERO };
+        (Self { link }, tokio::spawn(keeper.run(closing)))
+    }
+
+    /// To be told of another link.
+    pub(super) fn link(&self) -> watch::Receiver<Link> {
+        self.link.clone()
+    }
+
+    /// Gives orders, one right behind the other, and waits until all are carried out. Tells over which link.
+    pub(super) async fn order(&self, orders: Vec<(Order, Vec<OwnedFd>)>) -> Result<u64, MemoryError> {
+        let all = async {
+            let (number, asks) = self.connected().await?;
+            let mut answers = Vec::new();
+            for (order, fds) in orders {
+                let (answer, wait) = oneshot::channel();
+                asks.send(Ask { order, fds, answer }).await.map_err(|_| MemoryError::Gone)?;
+                answers.push(wait);
+            }
+            for answer in answers {
+                match answer.await.map_err(|_| MemoryError::Gone)? {
+                    Answer::Failed { reason } => return Err(MemoryError::Refused { reason }),
+                    Answer::Done | Answer::Welcome { .. } | Answer::Usage { .. } => {}
+                }
+            }
+            Ok(number)
+        };
+        tokio::time::timeout(PATIENCE, all).await.map_err(|_| MemoryError::Silent)?
+    }
+
+    async fn connected(&self) -> Result<(u64, Asks), MemoryError> {
+        let mut link = self.link.clone();
+        let connected = link.wait_for(|link| link.asks.is_some()).await.map_err(|_| MemoryError::Gone)?;
+        Ok((connected.number, connected.asks.clone().ok_or(MemoryError::Gone)?))
+    }
+}
+
+/// Owns the connection.
+struct Keeper {
+    program: Program,
+    publish: watch::Sender<Link>,
+    pause: Duration,
+}
+
+impl Keeper {
+    async fn run(mut self, mut closing: oneshot::Receiver<()>) {
+        let mut server = None;
+        loop {
+            let began = Instant::now();
+            tokio::select! {
+                biased;
+                _ = &mut closing => break,
+                () = self.serve(&mut server) => {}
+            }
+            self.publish.send_modify(|link| link.asks = None);
+            self.pause = match began.elapsed() < SOON {
+                true => (self.pause * 2).clamp(PAUSES.0, PAUSES.1),
+                false => Duration::ZERO,
+            };
+            tokio::select! {
+                biased;
+                _ = &mut closing => break,
+                () = tokio::time::sleep(self.pause) => {}
+            }
+        }
+        if let Some(server) = server.take().filter(Server::is_ours) {
+            server.end().await;
+        }
+    }
+
+    /// One connection, from the search for a server to its end.
+    async fn serve(&mut self, server: &mut Option<Server>) {
+        let (socket, found) = match self.program.reach().await {
+            Ok(reached) => reached,
+            Err(error) => return journal::error(format_args!("{}", journal::sentence(&error))),
+        };
+        let found = server.insert(found);
+        let (asks, connection) = match client::start(socket) {
+            Ok(started) => started,
+            Err(error) => return journal::error(format_args!("cannot speak to agentos-vfs: {error}")),
+        };
+        match hello(&asks).await {
+            Ok(mounts) => self.connected(asks, mounts),
+            Err(error) => {
+                journal::error(format_args!("agentos-vfs is replaced: {}", journal::sentence(&error)));
+                connection.abort();
+                if let Some(server) = server.take() {
+                    server.end().await;
+                }
+                return;
+            }
+        }
+        let why = connection.await.unwrap_or_else(std::io::Error::other);
+        if found.has_ended().await {
+            journal::error(format_args!("agentos-vfs has ended, and is started again"));
+            *server = None;
+            self.publish.send_modify(|link| *link = Link { number: link.number + 1, ..Link::default() });
+        } else {
+            journal::warning(format_args!("the connection to agentos-vfs has ended: {why}"));
+            self.publish.send_modify(|link| link.asks = None);
+        }
+    }
+
+    fn connected(&self, asks: Asks, mounts: Vec<MountId>) {
+        let kept = Arc::new(mounts.into_iter().collect());
+        self.publish.send_modify(|link| *link = Link { number: link.number + 1, kept, asks: Some(asks) });
+    }
+}
+
+/// The first message, and what the server serves already.
+async fn hello(asks: &Asks) -> Result<Vec<MountId>, MemoryError> {
+    let (answer, wait) = oneshot::channel();
+    let ask = Ask { order: Order::Hello { version: VERSION }, fds: Vec::new(), answer };
+    asks.send(ask).await.map_err(|_| MemoryError::Gone)?;
+    let answered = tokio::time::timeout(PATIENCE, wait).await.map_err(|_| MemoryError::Silent)?;
+    match answered.map_err(|_| MemoryError::Gone)? {
+        Answer::Welcome { version: VERSION, mounts } => Ok(mounts),
+        Answer::Welcome { version, .. } => Err(MemoryError::Version { version }),
+        Answer::Failed { reason } => Err(MemoryError::Refused { reason }),
+        Answer::Done | Answer::Usage { .. } => Err(MemoryError::Gone),
+    }
+}
