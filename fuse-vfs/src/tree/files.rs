@@ -18,8 +18,6 @@ pub struct Access {
     pub read: bool,
     /// write(2).
     pub write: bool,
-    /// Each write goes to the end (O_APPEND).
-    pub append: bool,
     /// Each write is durable when it returns (O_SYNC, O_DSYNC).
     pub sync: bool,
 }
@@ -189,7 +187,7 @@ impl Tree {
         Ok(buffer)
     }
 
-    /// Writes at `offset`, or at the end for a handle that appends; how much was written.
+    /// Writes at `offset`, which for O_APPEND the kernel makes the file's size; how much was written.
     ///
     /// # Errors
     /// ENOSPC past the quota, EPERM before the end of an append-only file.
@@ -201,7 +199,6 @@ impl Tree {
         let node = self.nodes.get(id)?;
         let (area, open) = (node.area, node.open.as_ref().ok_or(Errno::STALE)?);
         let (file, size) = (Arc::clone(&open.file), open.size);
-        let offset = if access.append { size } else { offset };
         self.allow(area, caller, if offset == size { Change::Append } else { Change::Rewrite })?;
         let wanted = offset.checked_add(data.len() as u64).ok_or(Errno::FBIG)?;
         let account = self.account_mut(area)?;
