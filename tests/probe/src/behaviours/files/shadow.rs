@@ -40,7 +40,10 @@ pub(crate) fn shadow(directory: &Path) -> io::Result<u8> {
 /// `probe rename-away DIR`: takes the directory itself away, which ends what can be tried with it.
 pub(crate) fn rename_away(directory: &Path) -> io::Result<u8> {
     const AWAY: &[Way] = &[
-        way("rename_directory", |p| fs::rename(&p.directory, p.directory.with_extension("old"))),
+        way("rename_directory", |p| {
+            let away = p.directory.with_extension("old");
+            fs::rename(&p.directory, &away).and_then(|()| fs::rename(&away, &p.directory))
+        }),
         way("remove_directory", |p| fs::remove_dir_all(&p.directory)),
     ];
     each(directory, AWAY, |_| Ok(()))
