@@ -12,7 +12,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Bytes that are read and written in one go.
 const FILE: usize = 128 << 20;
@@ -104,6 +104,8 @@ fn write_file(place: &Path) -> Result<f64> {
     let chunk = vec![1; CHUNK];
     if path.exists() {
         fs::remove_file(&path).context("failed to remove the file")?;
+        // A FUSE server frees it a moment after the call.
+        std::thread::sleep(Duration::from_millis(100));
     }
     let begin = Instant::now();
     let mut file = File::create(&path).context("failed to make a file")?;
