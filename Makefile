@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 target := target/x86_64-unknown-linux-gnu
-programs := -p agentosd -p agentctl -p sandbox -p scripted-model
+programs := -p agentosd -p agentctl -p sandbox -p fuse-vfs -p scripted-model
 
 DESTDIR ?=
 prefix ?= /usr
@@ -79,6 +79,7 @@ $(fuzzers:%=fuzz-%): fuzz-%: fuzz-setup fuzz/Cargo.lock
 
 .PHONY: bench
 bench: setup build ## Speed, as ratios against peers in one run
+	scripts/fs-suites install
 	$(CARGO) build --release --locked -p probe --bins
 	$(CARGO) run --release --locked -p bench
 
