@@ -29,7 +29,7 @@ const ROOMS: &[Room] = &[
     Room { name: "policies", may_use: &["protocol"], never: OUTSIDE_WORLD },
     Room { name: "trust", may_use: &["protocol"], never: OUTSIDE_WORLD },
     Room { name: "sandbox", may_use: &[], never: &["tokio"] },
-    Room { name: "fuse-vfs", may_use: &["protocol"], never: &[] },
+    Room { name: "fuse-vfs", may_use: &["protocol"], never: &["tokio", "policies"] },
     Room { name: "agentosd", may_use: &["protocol", "policies", "trust", "sandbox", "fuse-vfs"], never: NETWORK },
     Room { name: "gateway", may_use: &["protocol", "policies"], never: &[] },
     Room { name: "agentctl", may_use: &["protocol", "policies", "trust"], never: NETWORK },

@@ -32,6 +32,14 @@ pub fn status_line(pid: i32, key: &str) -> Option<String> {
     line.map(|value| value.trim().to_owned())
 }
 
+/// Program and arguments of `pid`; nothing when it is gone.
+#[must_use]
+pub fn command_line(pid: i32) -> Vec<String> {
+    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let words = line.split(|byte| *byte == 0).filter(|word| !word.is_empty());
+    words.map(|word| String::from_utf8_lossy(word).into_owned()).collect()
+}
+
 /// Every process of the host, zombies too.
 #[must_use]
 pub fn all_processes() -> Vec<i32> {

@@ -30,6 +30,18 @@ impl Traces {
         let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
         let place = self.place.display().to_string();
         left.extend(mounts.lines().filter(|line| line.contains(&place)).map(|line| format!("a mount: {line}")));
+        // Whoever it is: the server of agents' files has a user of its own.
+        let of_place = |pid: &i32| judge::command_line(*pid).iter().any(|word| word.contains(&place));
+        for pid in judge::all_processes().into_iter().filter(of_place) {
+            left.push(format!("a process: {pid} {:?}", judge::command_line(pid)));
+        }
+        for name in ["run/agents", "run/vfs.sock"] {
+            left.extend(
+                Some(self.place.join(name))
+                    .filter(|path| path.exists())
+                    .map(|path| format!("a file: {}", path.display())),
+            );
+        }
         left.extend(cgroups.iter().filter(|path| path.exists()).map(|path| format!("a cgroup: {}", path.display())));
         for pid in judge::processes_of(uids) {
             let name = judge::status_line(pid, "Name").unwrap_or_default();

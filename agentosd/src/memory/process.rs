@@ -74,6 +74,13 @@ impl Program {
         }
     }
 
+    /// Nobody answers there any more.
+    pub(super) fn forget(&self) {
+        if let Err(error) = std::fs::remove_file(&self.socket) {
+            journal::warning(format_args!("cannot remove {}: {error}", self.socket.display()));
+        }
+    }
+
     /// Tries until somebody answers, the time is up, or the child has ended.
     async fn wait(&self, patience: Duration, child: &mut Option<Child>) -> Result<Option<OwnedFd>, MemoryError> {
         let deadline = Instant::now() + patience;

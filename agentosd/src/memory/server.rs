@@ -125,6 +125,7 @@ impl Keeper {
         }
         if let Some(server) = server.take().filter(Server::is_ours) {
             server.end().await;
+            self.program.forget();
         }
     }
 
@@ -140,7 +141,7 @@ impl Keeper {
             Err(error) => return journal::error(format_args!("cannot speak to agentos-vfs: {error}")),
         };
         match hello(&asks).await {
-            Ok(mounts) => self.connected(asks, mounts),
+            Ok(mounts) => self.connected(asks, mounts).await,
             Err(error) => {
                 journal::error(format_args!("agentos-vfs is replaced: {}", journal::sentence(&error)));
                 connection.abort();
@@ -161,7 +162,17 @@ impl Keeper {
         }
     }
 
-    fn connected(&self, asks: Asks, mounts: Vec<MountId>) {
+    async fn connected(&self, asks: Asks, mut mounts: Vec<MountId>) {
+        if self.publish.borrow().number == 0 {
+            for mount in mounts.drain(..) {
+                journal::warning(format_args!("the files of {} were left by an agentosd that was killed", mount.0));
+                // The answer comes before that to any order of this daemon's.
+                let ask = Ask { order: Order::End { mount }, fds: Vec::new(), answer: oneshot::channel().0 };
+                if let Err(error) = asks.send(ask).await {
+                    journal::warning(format_args!("cannot end a mount: {error}"));
+                }
+            }
+        }
         let kept = Arc::new(mounts.into_iter().collect());
         self.publish.send_modify(|link| *link = Link { number: link.number + 1, kept, asks: Some(asks) });
     }

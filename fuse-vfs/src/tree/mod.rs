@@ -211,7 +211,7 @@ impl Tree {
     }
 
     fn entry(&self, node: NodeId, area: Area, stat: &Statx) -> Entry {
-        Entry { node, attributes: shown(area, stat), stable: self.purpose == Purpose::Agent }
+        Entry { node, attributes: shown(area, stat), stable: matches!(self.purpose, Purpose::Agent | Purpose::Shared) }
     }
 }
 

@@ -78,15 +78,15 @@ impl Server {
         Ok(mount)
     }
 
-    /// Puts `content` into the tree of `mount`.
+    /// Puts `content` into the tree of `mount`, with these permission bits.
     ///
     /// # Errors
     /// When the server refuses, or `content` cannot be written to a file.
-    pub fn publish(&self, mount: &Mount, path: &str, content: &[u8]) -> Result<()> {
+    pub fn publish(&self, mount: &Mount, (path, mode): (&str, u32), content: &[u8]) -> Result<()> {
         let file = self.place.path().join("published");
         fs::write(&file, content).context("failed to write what is published")?;
         let file = File::open(&file).context("failed to open what is published")?;
-        let order = json!({"order": "publish", "mount": mount.name(), "path": path, "mode": 0o444});
+        let order = json!({"order": "publish", "mount": mount.name(), "path": path, "mode": mode});
         self.control.order(&order, &[file.as_fd()]).map(drop)
     }
 

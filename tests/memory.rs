@@ -1,0 +1,259 @@
+//! Promises 6 and 10, seen from the daemon: what an agent remembers belongs to its name and to whoever used that first,
+//! what it may do stands in /policy, and neither the death of the server nor anybody's end leaves anything behind or
+//! loses what was remembered.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::Duration;
+use tests::{Agent, Daemon, GROUP_LINE, Launch, as_user, judge, stderr, stdout, succeeded, wait_until};
+
+const SOON: Duration = Duration::from_secs(10);
+
+fn sh(daemon: &Daemon, launch: &Launch, script: &str) -> Output {
+    daemon.run_inside(launch, &["/bin/sh", "-c", script])
+}
+
+/// Where an agent's files stand on the host.
+fn tree(daemon: &Daemon, name: &str) -> PathBuf {
+    daemon.place().join("run/agents").join(name)
+}
+
+/// The server of this daemon's agents.
+fn server(daemon: &Daemon) -> i32 {
+    let socket = daemon.place().join("run/vfs.sock").display().to_string();
+    let mut all = judge::all_processes().into_iter();
+    let serves = |pid: &i32| judge::command_line(*pid).contains(&socket);
+    all.find(serves).expect("agentos-vfs runs")
+}
+
+fn kill(pid: i32) {
+    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("SIGKILL of our own server");
+}
+
+fn mounted(place: &Path) -> usize {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    let place = place.join("run").display().to_string();
+    mounts.lines().filter(|line| line.contains(&place)).count()
+}
+
+#[test]
+fn a_name_remembers_from_run_to_run_and_what_is_working_memory_does_not() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let scout = Launch::new("base").name(&daemon.unique("scout"));
+    let script =
+        "echo one >> /mem/episodic/log; echo fact > /mem/semantic/fact; echo 7 > /state/step; echo x > /mem/working/x";
+    succeeded(sh(&daemon, &scout, script));
+    let script = "echo two >> /mem/episodic/log; cat /mem/episodic/log /mem/semantic/fact /state/step; ls /mem/working";
+    let again = succeeded(sh(&daemon, &scout, script));
+    assert_eq!(stdout(&again), "one\ntwo\nfact\n7\n");
+    let other = Launch::new("base").name(&daemon.unique("other"));
+    let nothing = succeeded(sh(&daemon, &other, "ls /mem/episodic /mem/semantic /state"));
+    assert_eq!(stdout(&nothing), "/mem/episodic:\n\n/mem/semantic:\n\n/state:\n");
+}
+
+#[test]
+fn a_run_right_after_another_of_the_same_name_has_its_memory() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let quick = Launch::new("base").name(&daemon.unique("quick"));
+    for round in 0..20 {
+        succeeded(sh(&daemon, &quick, &format!("echo {round} >> /mem/episodic/log")));
+    }
+    let all = succeeded(sh(&daemon, &quick, "wc -l < /mem/episodic/log"));
+    assert_eq!(stdout(&all).trim(), "20");
+}
+
+#[test]
+fn a_name_that_nobody_chose_leaves_no_memory() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let stores = || fs::read_dir(daemon.place().join("state/memory")).expect("the stores").count();
+    succeeded(sh(&daemon, &Launch::new("base"), "echo x > /mem/semantic/x"));
+    wait_until("the memory of a nameless agent to be removed", SOON, || stores() == 0);
+    succeeded(sh(&daemon, &Launch::new("base").name("named"), "echo x > /mem/semantic/x"));
+    assert_eq!(stores(), 1, "the control");
+}
+
+#[test]
+fn a_name_is_refused_to_another_caller_with_the_remedy() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::configured(GROUP_LINE);
+    let words = |name: &str| Launch::new("base").name(name).option("--rm").words(&["/bin/cat", "/mem/semantic/secret"]);
+    let run = |name: &str| {
+        let mut command = as_user(&daemon, "agentctl");
+        command.arg("--socket").arg(daemon.socket()).args(words(name)).output().expect("setpriv(1)")
+    };
+    succeeded(sh(&daemon, &Launch::new("base").name("theirs"), "echo secret > /mem/semantic/secret"));
+    let refused = run("theirs");
+    let said = stderr(&refused);
+    assert!(!refused.status.success() && stdout(&refused).is_empty(), "{said}");
+    assert!(said.contains("theirs") && said.contains("another user") && said.contains("agentctl memory rm"), "{said}");
+    let own = run("mine");
+    assert!(stderr(&own).contains("No such file"), "the control: it ran: {}", stderr(&own));
+}
+
+#[test]
+fn an_agent_reads_its_policy_and_its_denials_and_changes_neither() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let policy = daemon.policy("extends: [base]\nmemory: {working: 1MiB}\n");
+    let name = daemon.unique("reader");
+    let agent = daemon.spawn(&Launch::new(&policy).name(&name), &["/bin/sleep", "600"]);
+    let read = |path: &str| stdout(&succeeded(agent.exec(&["/bin/cat", path])));
+    let shown = stdout(&succeeded(daemon.agentctl(&["policy", "show", &policy.display().to_string()])));
+    let rules = |text: &str| text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(rules(&read("/policy/rules.yaml")), rules(&shown));
+    let digest = agent.inspect()["agent"]["policy_digest"].as_str().expect("a digest").to_owned();
+    assert_eq!(read("/policy/digest"), format!("sha256:{digest}\n"));
+    let own = format!("/policy/sources/{}", policy.file_name().expect("a name").display());
+    assert_eq!(read(&own), fs::read_to_string(&policy).expect("the policy"));
+    assert!(read("/policy/sources/base.yaml").contains("process:"));
+
+    let denials = tree(&daemon, &name).join("policy/denials");
+    assert_eq!(fs::read_to_string(&denials).expect("the denials"), "");
+    if agent.inspect()["agent"]["denials"].is_null() {
+        return tests::skip("denials in /policy", "this host lists no denials");
+    }
+    assert!(!agent.exec(&["/bin/cat", "/etc/shadow"]).status.success());
+    let sentence = format!("read /etc/shadow: not granted by policy {}", policy.file_name().expect("a name").display());
+    wait_until("the denial in /policy", SOON, || read("/policy/denials").trim() == sentence);
+    assert!(!agent.exec(&["/bin/cat", "/etc/gshadow"]).status.success());
+    wait_until("the newest denial last", SOON, || {
+        read("/policy/denials").trim().ends_with("gshadow: not granted by policy ")
+            || read("/policy/denials").lines().count() == 2
+    });
+    for script in [
+        "echo x > /policy/rules.yaml",
+        "rm /policy/denials",
+        "mv /policy /p",
+        "ln -sf /tmp /policy",
+        "echo x > /policy/new",
+    ] {
+        assert!(!agent.exec(&["/bin/sh", "-c", script]).status.success(), "{script}");
+    }
+}
+
+#[test]
+fn the_host_sees_what_an_agent_remembers_and_its_status_as_it_changes() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let name = daemon.unique("seen");
+    let agent =
+        daemon.spawn(&Launch::new("base").name(&name), &["/bin/sh", "-c", "echo now > /mem/working/task; sleep 600"]);
+    let tree = tree(&daemon, &name);
+    let task = tree.join("mem/working/task");
+    wait_until("the agent's note on the host", SOON, || fs::read_to_string(&task).is_ok_and(|text| text == "now\n"));
+    let state = || {
+        let text = fs::read_to_string(tree.join("status")).unwrap_or_default();
+        let status: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+        status["agent"]["state"].as_str().unwrap_or_default().to_owned()
+    };
+    wait_until("the status of a running agent", SOON, || state() == "running");
+    succeeded(agent.tell(&["stop"]));
+    wait_until("the status of a stopped agent", SOON, || state() == "stopped");
+    succeeded(agent.tell(&["cont"]));
+    wait_until("the status of a continued agent", SOON, || state() == "running");
+}
+
+/// Counts in working memory, and says when it could not.
+const COUNTING: &str =
+    "i=0; while :; do i=$((i+1)); { echo $i > /mem/working/n; } 2> /dev/null || echo failed; sleep 0.01; done";
+
+fn count(tree: &Path) -> Option<u64> {
+    fs::read_to_string(tree.join("mem/working/n")).ok()?.trim().parse().ok()
+}
+
+fn counting<'d>(daemon: &'d Daemon, name: &str, policy: &Path) -> Agent<'d> {
+    let agent = daemon.spawn(&Launch::new(policy).name(name), &["/bin/sh", "-c", COUNTING]);
+    wait_until("the agent to count", SOON, || count(&tree(daemon, name)).is_some_and(|count| count > 3));
+    agent
+}
+
+fn lost(daemon: &Daemon, name: &str) -> String {
+    stdout(&succeeded(daemon.agentctl(&["events", name])))
+}
+
+#[test]
+fn an_agent_goes_on_when_its_server_dies_and_has_all_that_it_had() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let agent = counting(&daemon, "going", Path::new("base"));
+    succeeded(agent.exec(&["/bin/sh", "-c", "echo kept > /mem/working/kept; echo kept > /mem/semantic/kept"]));
+    for round in 1..=3 {
+        let before = server(&daemon);
+        kill(before);
+        wait_until("new mounts", SOON, || lost(&daemon, "going").matches("mounted anew").count() == round);
+        assert_ne!(server(&daemon), before);
+        let seen = count(&tree(&daemon, "going"));
+        wait_until("the agent to count on", SOON, || count(&tree(&daemon, "going")) > seen);
+        let kept = succeeded(agent.exec(&["/bin/cat", "/mem/working/kept", "/mem/semantic/kept", "/policy/digest"]));
+        assert!(stdout(&kept).starts_with("kept\nkept\nsha256:"), "{}", stdout(&kept));
+        let written = agent.exec(&["/bin/sh", "-c", "echo x > /policy/x"]);
+        assert!(stderr(&written).contains("Read-only file system"), "{}", stderr(&written));
+    }
+    assert_eq!(agent.state(), "running");
+    assert_eq!(mounted(daemon.place()), 1, "the dead mounts are gone");
+    drop(agent);
+    wait_until("the mount to go with the agent", SOON, || mounted(daemon.place()) == 0);
+}
+
+#[test]
+fn an_agent_is_stopped_for_review_where_its_policy_says_so() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let policy = daemon.policy("extends: [base]\nmemory: {on_vfs_loss: stop}\n");
+    let agent = counting(&daemon, "halting", &policy);
+    kill(server(&daemon));
+    wait_until("the agent to be stopped", SOON, || agent.state() == "stopped");
+    wait_until("new mounts", SOON, || lost(&daemon, "halting").contains("mounted anew"));
+    assert!(lost(&daemon, "halting").contains("stopped for review"));
+    let why = agent.inspect()["agent"]["review"].as_str().expect("a reason").to_owned();
+    assert!(why.contains("agentos-vfs") && why.contains("agentctl cont"), "{why}");
+    let seen = count(&tree(&daemon, "halting")).expect("what it had counted is still there");
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(count(&tree(&daemon, "halting")), Some(seen), "it does not run");
+    succeeded(agent.tell(&["cont"]));
+    wait_until("the agent to count on", SOON, || count(&tree(&daemon, "halting")) > Some(seen));
+    assert!(agent.inspect()["agent"]["review"].is_null());
+}
+
+#[test]
+fn nothing_is_left_of_agents_that_have_ended_and_a_crash_loses_no_memory() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let tree = tree(&daemon, "lasting");
+    let agent = daemon.spawn(&Launch::new("base").name("lasting"), &["/bin/sleep", "600"]);
+    succeeded(agent.exec(&["/bin/sh", "-c", "echo kept > /mem/semantic/kept"]));
+    assert!(tree.join("mem").exists() && mounted(daemon.place()) == 1, "the control");
+    let served = server(&daemon);
+    daemon.crash_and_restart();
+    wait_until("what a killed daemon left to be taken away", SOON, || mounted(daemon.place()) == 0 && !tree.exists());
+    drop(agent);
+    let again = Launch::new("base").name("lasting");
+    let kept = succeeded(sh(&daemon, &again, "cat /mem/semantic/kept"));
+    assert_eq!(stdout(&kept), "kept\n");
+    assert_eq!(server(&daemon), served, "the server outlives the daemon");
+    wait_until("the mount to go with the agent", SOON, || mounted(daemon.place()) == 0);
+    assert_eq!(fs::read_dir(daemon.place().join("run/agents")).expect("the mounts' directory").count(), 0);
+}
