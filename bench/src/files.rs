@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Bytes that are read and written in one go.
-const FILE: usize = 128 << 20;
+const FILE: usize = 64 << 20;
 const CHUNK: usize = 256 << 10;
 const READS: u64 = 50_000;
 const CREATED: u32 = 3_000;
@@ -66,7 +66,8 @@ pub(crate) fn measure(binaries: &Path, rounds: usize) -> Result<Vec<Row>> {
             Row::compared(format!("  {what}, bindfs / tmpfs"), peer, ratio(bindfs, tmpfs)),
         ]
     };
-    rows.extend(against(format!("{mib} MiB written"), &places.measure(rounds, write_file)?));
+    rows.extend(against(format!("{mib} MiB written anew"), &places.measure(rounds.min(20), write_new)?));
+    rows.extend(against(format!("{mib} MiB written over"), &places.measure(rounds, write_over)?));
     rows.extend(against(format!("{mib} MiB read"), &places.measure(rounds, read_file)?));
     rows.extend(amount("4 KiB read at random", (1e6, "µs", 3.0), &places.measure(rounds, random_read)?));
     let created = places.measure(rounds, create_and_unlink)?;
@@ -98,25 +99,33 @@ fn amount(what: &str, (scale, unit, most): (f64, &'static str, f64), samples: &[
     ]
 }
 
-/// A new file of [`FILE`] bytes.
-fn write_file(place: &Path) -> Result<f64> {
-    let path = place.join("sequential");
-    let chunk = vec![1; CHUNK];
-    if path.exists() {
-        fs::remove_file(&path).context("failed to remove the file")?;
+/// A new file of [`FILE`] bytes. It stays: pages that one side has just freed would be warm for the next.
+fn write_new(place: &Path) -> Result<f64> {
+    let mut number = 0;
+    while place.join(format!("new-{number}")).exists() {
+        number += 1;
     }
+    write_file(File::create_new(place.join(format!("new-{number}"))).context("failed to make a file")?)
+}
+
+/// The first of those files once more, from its beginning.
+fn write_over(place: &Path) -> Result<f64> {
+    write_file(File::options().write(true).open(place.join("new-0")).context("failed to open the file")?)
+}
+
+fn write_file(mut file: File) -> Result<f64> {
+    let chunk = vec![1; CHUNK];
     let begin = Instant::now();
-    let mut file = File::create(&path).context("failed to make a file")?;
     for _ in 0..FILE / CHUNK {
         file.write_all(&chunk).context("failed to write")?;
     }
     Ok(begin.elapsed().as_secs_f64())
 }
 
-/// The file of [`write_file`].
+/// The first of the files of [`write_new`].
 fn read_file(place: &Path) -> Result<f64> {
     let mut chunk = vec![0; CHUNK];
-    let mut file = File::open(place.join("sequential")).context("failed to open the file")?;
+    let mut file = File::open(place.join("new-0")).context("failed to open the file")?;
     let (begin, mut all) = (Instant::now(), 0);
     loop {
         match file.read(&mut chunk).context("failed to read")? {
@@ -130,7 +139,7 @@ fn read_file(place: &Path) -> Result<f64> {
 
 /// Seconds for one of many reads of the same file.
 fn random_read(place: &Path) -> Result<f64> {
-    let file = File::open(place.join("sequential")).context("failed to open the file")?;
+    let file = File::open(place.join("new-0")).context("failed to open the file")?;
     let mut page = [0; 4096];
     let pages = (FILE >> 12) as u64;
     let begin = Instant::now();

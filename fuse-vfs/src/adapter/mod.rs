@@ -165,7 +165,7 @@ impl Adapter {
     fn reply_attr(&self, reply: ReplyAttr, node: INodeNo, attributes: Result<Attributes, Error>) {
         match attributes {
             Ok(attributes) => {
-                let stable = crate::tree::is_stored(NodeId(node.0));
+                let stable = crate::tree::is_lasting(NodeId(node.0));
                 reply.attr(if stable { &ATTRIBUTES } else { &Duration::ZERO }, &self.attr(&attributes));
             }
             Err(error) => reply.error(errno(error)),

@@ -23,7 +23,7 @@ use crate::area::{Area, Caller, Change, Purpose, may};
 use crate::attributes::{Attributes, Time};
 use crate::directories::Directories;
 use crate::nodes::{Name, Node, NodeId, Nodes};
-use crate::published::{FIRST_STORED, Published, ROOT, is_name};
+use crate::published::{FIRST_STORED, FIXED, Published, ROOT, is_name};
 use crate::quota::Account;
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
 use rustix::io::Errno;
@@ -218,6 +218,12 @@ impl Tree {
 /// Whether a number is that of a file beneath an area, and not of a published one.
 pub(crate) fn is_stored(id: NodeId) -> bool {
     id.0 >= FIRST_STORED
+}
+
+/// Whether a number is of a stored file or of a directory that stands from the beginning to the end (those of
+/// [`Published::new`], and `mem` after them): its name means the same node for ever, so the kernel may remember it.
+pub(crate) fn is_lasting(id: NodeId) -> bool {
+    is_stored(id) || id.0 <= FIXED
 }
 
 fn shown(area: Area, stat: &Statx) -> Attributes {
