@@ -244,8 +244,13 @@ fn compare(area: Area, operations: &[Operation]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// MODEL_CASES=20000 for longer.
+fn cases() -> u32 {
+    std::env::var("MODEL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
 
     #[test]
     fn a_mutable_area_is_as_the_reference(operations in proptest::collection::vec(reference::operation(), 1..60)) {
