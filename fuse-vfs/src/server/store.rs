@@ -70,12 +70,15 @@ impl Store {
         let uncounted: Vec<Area> =
             parts.iter().map(|part| part.area).filter(|area| *area == Area::Working || counters.is_none()).collect();
         let mut tree = Tree::new(purpose, parts)?;
+        if purpose == Purpose::Inspect {
+            // Nothing is bounded, so that nobody has to wait for a count before somebody wants to know it.
+            tree.count_when_asked(uncounted);
+            return Ok(tree);
+        }
         for area in uncounted {
             tree.count(area)?;
         }
-        if purpose != Purpose::Inspect {
-            self.forget_counters()?;
-        }
+        self.forget_counters()?;
         Ok(tree)
     }
 

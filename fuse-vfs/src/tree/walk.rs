@@ -1,7 +1,7 @@
 //! Going through all files of an area, when a tree begins.
 
 use super::{Errno, Result, Tree, WANTED};
-use crate::area::Area;
+use crate::area::{Area, Purpose};
 use crate::nodes::{Name, NodeId};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, openat, statx};
 use std::collections::HashSet;
@@ -32,10 +32,19 @@ impl Tree {
     ) -> Result<()> {
         let Some(root) = self.area_root(area) else { return Ok(()) };
         let (mut open, mut seen) = (vec![root], Vec::new());
+        let looking = self.purpose == Purpose::Inspect;
         while let Some(parent) = open.pop() {
-            let directory = self.directory(parent)?;
+            // While it is only looked at, an agent may be changing it.
+            let vanished = |error: &Errno| *error == Errno::NOENT && looking;
+            let directory = match self.directory(parent) {
+                Err(error) if vanished(&error) => continue,
+                other => other?,
+            };
             for name in entries(&directory)? {
-                let stat = statx(&*directory, &name, AtFlags::SYMLINK_NOFOLLOW, WANTED)?;
+                let stat = match statx(&*directory, &name, AtFlags::SYMLINK_NOFOLLOW, WANTED) {
+                    Err(error) if vanished(&error) => continue,
+                    other => other?,
+                };
                 let found = Found { directory: &directory, name: Name::new(parent, &name), stat };
                 visit(self, &found)?;
                 if found.file_type() == FileType::Directory {
@@ -56,6 +65,11 @@ impl Tree {
         if !self.nodes.contains(id) {
             self.directories.close(id);
         }
+    }
+
+    /// Leaves the counting of areas until somebody asks for it.
+    pub fn count_when_asked(&mut self, areas: impl IntoIterator<Item = Area>) {
+        self.uncounted.extend(areas);
     }
 
     /// Counts what an area holds. For a whole area this reads every inode once.
