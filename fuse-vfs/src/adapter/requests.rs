@@ -2,6 +2,7 @@
 
 use super::words::{access, errno, how_to_set, kind, new_file, new_time, permissions};
 use super::{Adapter, Way, lock};
+use crate::area::Purpose;
 use crate::nodes::NodeId;
 use crate::tree::{Changes, Handle, NewFile};
 use fuser::{
@@ -52,7 +53,9 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_CACHE_SYMLINKS,
             InitFlags::FUSE_ASYNC_DIO,
         ] {
-            if config.capabilities().contains(wanted) {
+            // The kernel maps ids only where it checks modes itself, which it does for agents.
+            let possible = wanted != InitFlags::FUSE_ALLOW_IDMAP || lock(&self.tree).purpose() == Purpose::Agent;
+            if possible && config.capabilities().contains(wanted) {
                 config.add_capabilities(wanted).map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
             }
         }

@@ -76,6 +76,8 @@ pub struct Tree {
     nodes: Nodes,
     directories: Directories,
     accounts: BTreeMap<Area, Account>,
+    /// Areas that are counted when somebody asks how much they hold.
+    uncounted: BTreeSet<Area>,
     handles: handles::Handles,
     /// Files of `working` that expire, the next one first, in nanoseconds of CLOCK_BOOTTIME.
     expiring: BTreeSet<(u64, NodeId)>,
@@ -94,6 +96,7 @@ impl Tree {
             nodes: Nodes::default(),
             directories: Directories::default(),
             accounts: BTreeMap::new(),
+            uncounted: BTreeSet::new(),
             handles: handles::Handles::default(),
             expiring: BTreeSet::new(),
         };
@@ -106,7 +109,10 @@ impl Tree {
             let parent = if area == Area::State { ROOT } else { memory };
             tree.published.attach(parent, OsStr::new(area.name()), id, now);
         }
-        tree.find_expiring()?;
+        // Whoever only looks leaves that to the tree of the agent.
+        if purpose != Purpose::Inspect {
+            tree.find_expiring()?;
+        }
         Ok(tree)
     }
 
@@ -114,6 +120,12 @@ impl Tree {
     #[must_use]
     pub fn root() -> NodeId {
         ROOT
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// What an area holds.
