@@ -43,8 +43,16 @@ lint: ## Formatting, lints, documentation, shell scripts
 
 .PHONY: test
 test: setup lint ## Everything CI runs
+	scripts/fs-suites install
 	$(CARGO) build --workspace --bins --locked
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+FSX_SECONDS ?= 600
+.PHONY: fsx
+fsx: setup ## Random operations on the agent's file system, FSX_SECONDS=600 for each of its parts
+	scripts/fs-suites install
+	$(CARGO) build --locked -p fuse-vfs -p exerciser --bins
+	FSX_SECONDS=$(FSX_SECONDS) $(CARGO) test --locked -p tests --test file_system random -- --nocapture
 
 fuzzers := $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
 # Besides fuzz/seeds: policies that are there anyway.

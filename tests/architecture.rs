@@ -21,15 +21,15 @@ const NETWORK: &[&str] =
     &["rmcp", "hyper", "async-nats", "opentelemetry", "opentelemetry-otlp", "tonic", "rustls", "reqwest"];
 /// Pure rooms touch no file, no socket and no system call.
 const OUTSIDE_WORLD: &[&str] = &["tokio", "libc", "nix", "rustix", "mio", "socket2"];
-/// Members that test or show the house from outside: they link nothing of it, and nothing links them.
-const VISITORS: &[&str] = &["tests", "probe", "scripted-model", "demo", "bench"];
+/// Members that test or show the house from outside: they link nothing of it, and nothing of it links them.
+const VISITORS: &[&str] = &["tests", "probe", "scripted-model", "mounted", "exerciser", "demo", "bench"];
 
 const ROOMS: &[Room] = &[
     Room { name: "protocol", may_use: &[], never: OUTSIDE_WORLD },
     Room { name: "policies", may_use: &["protocol"], never: OUTSIDE_WORLD },
     Room { name: "trust", may_use: &["protocol"], never: OUTSIDE_WORLD },
     Room { name: "sandbox", may_use: &[], never: &["tokio"] },
-    Room { name: "fuse-vfs", may_use: &["protocol"], never: &[] },
+    Room { name: "fuse-vfs", may_use: &["protocol"], never: &["tokio", "policies"] },
     Room { name: "agentosd", may_use: &["protocol", "policies", "trust", "sandbox", "fuse-vfs"], never: NETWORK },
     Room { name: "gateway", may_use: &["protocol", "policies"], never: &[] },
     Room { name: "agentctl", may_use: &["protocol", "policies", "trust"], never: NETWORK },
@@ -163,7 +163,8 @@ fn rooms_use_only_what_the_table_allows() {
             }
             None => {
                 assert!(VISITORS.contains(&name.as_str()), "{name} is in no row of the table; add the row first");
-                assert!(uses.is_empty(), "{name} looks at the house from outside, but links {uses:?}");
+                let inside: Vec<_> = uses.iter().filter(|used| !VISITORS.contains(used)).collect();
+                assert!(inside.is_empty(), "{name} looks at the house from outside, but links {inside:?}");
             }
         }
     }

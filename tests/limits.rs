@@ -33,8 +33,13 @@ fn memory_of_every_kind_counts() {
         return;
     }
     let daemon = Daemon::shared();
-    let kinds: [&[&str]; 4] =
-        [&["anon", "48M"], &["memfd", "48M"], &["tmpfs", "48M", "/tmp"], &["tmpfs", "48M", "/dev/shm"]];
+    let kinds: [&[&str]; 5] = [
+        &["anon", "48M"],
+        &["memfd", "48M"],
+        &["tmpfs", "48M", "/tmp"],
+        &["tmpfs", "48M", "/dev/shm"],
+        &["tmpfs", "48M", "/mem/working"],
+    ];
     for kind in kinds {
         let words: Vec<_> = ["membomb"].into_iter().chain(kind.iter().copied()).collect();
         let agent = start(&daemon, "memory: 32MiB", &words);

@@ -46,7 +46,8 @@ fn median(what: &str, mut request: impl FnMut()) -> Duration {
 /// What the bystander is asked for meanwhile.
 fn answers_in_time(daemon: &Daemon, bystander: &Agent<'_>, meanwhile: &str) {
     let ps = median(&format!("ps, {meanwhile}"), || drop(succeeded(daemon.agentctl(&["ps"]))));
-    let exec = median(&format!("exec true, {meanwhile}"), || drop(succeeded(bystander.exec(&["true"]))));
+    let script = ["sh", "-c", "echo x > /mem/working/x && cat /mem/working/x && rm /mem/working/x"];
+    let exec = median(&format!("exec on its own files, {meanwhile}"), || drop(succeeded(bystander.exec(&script))));
     assert!(ps < BOUND, "ps takes {ps:?} at the median, {meanwhile}");
     assert!(exec < BOUND, "exec takes {exec:?} at the median, {meanwhile}");
     assert_eq!(bystander.state(), "running", "{meanwhile}");
@@ -98,6 +99,25 @@ fn a_descriptor_bomb_leaves_the_others_alone() {
     }
     let script = "for i in 1 2 3 4 5 6 7 8; do PROBE fdbomb & done; wait";
     beside("files: 4096, pids: 64", script, |bad| bad.output().matches("Too many open files").count() == 8);
+}
+
+#[test]
+fn storms_on_its_own_files_leave_the_others_alone() {
+    if !tests::is_root() {
+        return;
+    }
+    // Many names listed and looked up, made and forgotten; attributes; a reader that never reads what it asked for.
+    let script = "cd /mem/working; mkdir d; for i in $(seq 3000); do : > d/$i; done
+        cd /mem/semantic; mkdir d; for i in $(seq 3000); do : > d/$i; done
+        for part in working semantic; do
+            (while :; do ls -lR /mem/$part > /dev/null; done) &
+            (while :; do find /mem/$part -name x -o -name '*y'; done) &
+            (while :; do for i in $(seq 500); do : > /mem/$part/$i; done; rm -f /mem/$part/[0-9]*; done) &
+            (while :; do touch /mem/$part/d/*; done) &
+        done
+        head -c 60M /dev/zero > /mem/semantic/big; (cat /mem/semantic/big /mem/semantic/big | sleep 1000) &
+        echo storming; wait";
+    beside("pids: 64, cpu: 1.0", script, |bad| bad.output().contains("storming") && bad.state() == "running");
 }
 
 #[test]

@@ -144,7 +144,10 @@ pub(crate) fn wait(socket: &Path, options: &cli::Wait) -> Result<u8, Failure> {
 
 /// Does something for each name; a failure is said and does not stop the others, unless nothing can be said or asked
 /// any more.
-fn for_each(names: &[AgentName], mut act: impl FnMut(&AgentName) -> Result<u8, Failure>) -> Result<u8, Failure> {
+pub(crate) fn for_each(
+    names: &[AgentName],
+    mut act: impl FnMut(&AgentName) -> Result<u8, Failure>,
+) -> Result<u8, Failure> {
     let mut first = 0;
     for name in names {
         let code = match act(name) {

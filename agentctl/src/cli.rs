@@ -1,5 +1,7 @@
 //! The command line's grammar; help texts and man pages come from here.
 
+pub(crate) mod memory;
+
 use crate::foreground::detach::DetachKeys;
 use crate::values::{EnvArgument, PolicyArgument, WorkspaceArgument, parse_duration};
 use clap::{Args, Parser, Subcommand};
@@ -61,6 +63,9 @@ pub(crate) enum Command {
     Events(Events),
     /// Show what the kernel refused an agent
     Denials(Denials),
+    /// Show, save, restore and remove what agents remember
+    #[command(subcommand)]
+    Memory(memory::Memory),
     /// Show what this host offers, layer by layer
     Doctor(Json),
     /// Check and show policies

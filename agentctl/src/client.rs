@@ -1,6 +1,9 @@
 //! A connection to `agentosd`: calls out, replies in, descriptors beside a call. Blocking, bounded.
 //!
-//! Descriptors never come in: a plain recv(2) without room for control data makes the kernel drop what a peer attaches.
+//! Descriptors come in where a reply has one ([`Client::call_for_descriptor`]), and nowhere else: a plain recv(2) without
+//! room for control data makes the kernel drop what a peer attaches.
+
+mod descriptor;
 
 use crate::failure::Failure;
 use protocol::control::{self, Method};

@@ -3,8 +3,9 @@
 use crate::show;
 use protocol::error::ControlError;
 use protocol::exit_code;
+use protocol::ids::AgentName;
 use protocol::wire::FrameError;
-use std::error::Error as _;
+use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -47,6 +48,11 @@ pub(crate) enum Failure {
         "agentosd sent a reply to {method} that cannot be understood; agentctl and agentosd may be of different versions (agentctl version)"
     )]
     Reply { method: &'static str, source: FrameError },
+    /// A reply came without its descriptor.
+    #[error(
+        "agentosd answered {method} without the descriptor that belongs to it; agentctl and agentosd may be of different versions (agentctl version)"
+    )]
+    Descriptor { method: &'static str },
     /// The request does not fit a message.
     #[error("the request is longer than 1 MiB: shorten the command, the policy or the environment (env -i agentctl …)")]
     TooLong,
@@ -62,6 +68,15 @@ pub(crate) enum Failure {
     /// A system call of ours.
     #[error("cannot {attempt}")]
     Os { attempt: &'static str, source: io::Error },
+    /// A file, here or in a memory; the path is escaped.
+    #[error("cannot {attempt} {path}")]
+    File { attempt: &'static str, path: String, source: io::Error },
+    /// What a name remembers could not be read.
+    #[error("{name} cannot be exported")]
+    Export { name: AgentName, source: Box<dyn Error + Send + Sync> },
+    /// An archive that is not taken.
+    #[error("nothing was imported, and {name} remembers what it did")]
+    Import { name: AgentName, source: Box<dyn Error + Send + Sync> },
     /// Standard output or standard error could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),

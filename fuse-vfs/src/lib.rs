@@ -13,3 +13,5 @@ mod published;
 pub mod quota;
 pub mod server;
 pub mod tree;
+
+pub use nodes::NodeId;

@@ -39,6 +39,12 @@ impl Account {
         Self { limit, used, each: 0, bytes_are_counted: false }
     }
 
+    /// The same before anything is held.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        Self { used: Quota { bytes: 0, inodes: 0 }, ..*self }
+    }
+
     /// What may be held.
     #[must_use]
     pub fn limit(&self) -> Quota {

@@ -12,6 +12,10 @@ use crate::signal::Signal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::doctor::{Doctor, DoctorReply};
+pub use crate::memory::{
+    FinishRestore, ListMemories, ListMemoriesReply, OpenMemory, OpenMemoryReply, RemoveMemory, RestoreMemory,
+    RestoreMemoryReply,
+};
 
 /// The interface's name.
 pub const NAME: &str = "io.agentos.Control";
@@ -53,6 +57,11 @@ methods! {
     Denials => DenialsReply,
     Remove => Empty,
     Doctor => DoctorReply,
+    ListMemories => ListMemoriesReply,
+    OpenMemory => OpenMemoryReply,
+    RestoreMemory => RestoreMemoryReply,
+    FinishRestore => Empty,
+    RemoveMemory => Empty,
 }
 
 /// A reply that says only "done".

@@ -21,6 +21,22 @@ pub enum ControlError {
         /// Names that exist (at most 20).
         known: Vec<String>,
     },
+    /// Nothing is remembered under that name, as far as the caller may know.
+    #[error("nothing is remembered under the name {name:?}{}", known_memories(known))]
+    NoSuchMemory {
+        /// What was asked for.
+        name: String,
+        /// Names that remember something (at most 20).
+        known: Vec<String>,
+    },
+    /// What the name remembers is in use.
+    #[error("the memory of {name:?} is in use: {why}")]
+    MemoryBusy {
+        /// The name.
+        name: String,
+        /// By whom, and what to do.
+        why: String,
+    },
     /// The name belongs to another agent, living or ended.
     #[error("the name {name:?} is taken by an agent that is {}; remove it (agentctl rm {name}) or choose another", state_word(*state))]
     NameInUse {
@@ -108,6 +124,13 @@ fn known_names(known: &[String]) -> String {
     }
 }
 
+fn known_memories(known: &[String]) -> String {
+    match known {
+        [] => "; no name remembers anything".to_owned(),
+        names => format!("; there is {}", names.join(", ")),
+    }
+}
+
 fn state_word(state: State) -> &'static str {
     match state {
         State::Starting => "starting",
@@ -122,9 +145,9 @@ impl ControlError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NoSuchAgent { .. } => exit_code::NO_SUCH_AGENT,
+            Self::NoSuchAgent { .. } | Self::NoSuchMemory { .. } => exit_code::NO_SUCH_AGENT,
             Self::NameInUse { .. } => exit_code::NAME_IN_USE,
-            Self::WrongState { .. } => exit_code::WRONG_STATE,
+            Self::WrongState { .. } | Self::MemoryBusy { .. } => exit_code::WRONG_STATE,
             Self::BadPolicy { .. } => exit_code::BAD_POLICY,
             Self::NotStarted { .. } => exit_code::NOT_STARTED,
             Self::CannotExecute { absent: true, .. } => exit_code::NOT_FOUND,

@@ -19,6 +19,7 @@ pub mod error;
 pub mod event;
 pub mod exit_code;
 pub mod ids;
+pub mod memory;
 pub mod signal;
 pub mod text;
 pub mod vfs;

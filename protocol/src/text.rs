@@ -28,6 +28,27 @@ pub fn escape(text: &str) -> String {
     out
 }
 
+/// Escapes bytes that may not be text, such as the names of files: a byte that is no part of a UTF-8 character becomes
+/// `\xff`.
+///
+/// ```
+/// assert_eq!(protocol::text::escape_bytes(b"caf\xe9\n"), "caf\\xe9\\u{a}");
+/// ```
+#[must_use]
+pub fn escape_bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.push_str(&escape(chunk.valid()));
+        for byte in chunk.invalid() {
+            // Writing into a String cannot fail.
+            if write!(out, "\\x{byte:02x}").is_err() {
+                return out;
+            }
+        }
+    }
+    out
+}
+
 /// Controls (Unicode category Cc) and the format characters (Cf) that reorder or hide text.
 fn is_unsafe(c: char) -> bool {
     c.is_control()

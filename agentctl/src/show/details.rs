@@ -1,5 +1,6 @@
 //! `inspect`: everything, under headings.
 
+use super::amount::bytes;
 use super::{Look, command_line, denial, how_it_ended, time};
 use protocol::agent::{Details, Limits, Usage};
 use protocol::text::escape;
@@ -102,24 +103,9 @@ fn limits(limits: &Limits) -> String {
     )
 }
 
-/// Bytes in the largest binary unit that leaves one decimal: `512 B`, `1.5 MiB`.
-fn bytes(count: u64) -> String {
-    let units = [(1_u64 << 40, "TiB"), (1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    match units.into_iter().find(|(size, _)| count >= *size) {
-        Some((size, unit)) => format!("{}.{} {unit}", count / size, count % size * 10 / size),
-        None => format!("{count} B"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes_are_binary() {
-        assert_eq!([bytes(0), bytes(1023), bytes(1536), bytes(4 << 30)], ["0 B", "1023 B", "1.5 KiB", "4.0 GiB"]);
-        assert!(bytes(u64::MAX).ends_with(" TiB"));
-    }
 
     #[test]
     fn limits_that_are_not_set_say_so() {

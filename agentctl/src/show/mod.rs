@@ -1,11 +1,13 @@
 //! What people see: tables, times, sentences, JSON. Text that an agent chose is escaped before it gets here.
 
 mod agent;
+pub(crate) mod amount;
 mod check;
 pub(crate) mod denial;
 pub(crate) mod details;
 pub(crate) mod event;
 mod json;
+pub(crate) mod memory;
 pub(crate) mod output;
 mod table;
 pub(crate) mod time;

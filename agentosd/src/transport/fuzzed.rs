@@ -5,7 +5,8 @@ use crate::caller::Caller;
 use crate::plan::{self, Identities, Own};
 use policies::{Effective, Shipped, resolve_profile};
 use protocol::control::{
-    Attach, Denials, Detach, Doctor, Events, Exec, Inspect, Kill, List, Logs, Method, Remove, Resize, Run, Wait,
+    Attach, Denials, Detach, Doctor, Events, Exec, FinishRestore, Inspect, Kill, List, ListMemories, Logs, Method,
+    OpenMemory, Remove, RemoveMemory, Resize, RestoreMemory, Run, Wait,
 };
 use protocol::ids::AgentName;
 use protocol::wire::{self, Call, Decoder, FrameError, Reply};
@@ -57,6 +58,11 @@ fn answer(message: &[u8]) {
         Denials::NAME => drop(request::<Denials>(parameters)),
         Remove::NAME => drop(request::<Remove>(parameters)),
         Doctor::NAME => drop(request::<Doctor>(parameters)),
+        ListMemories::NAME => drop(request::<ListMemories>(parameters)),
+        OpenMemory::NAME => drop(request::<OpenMemory>(parameters)),
+        RestoreMemory::NAME => drop(request::<RestoreMemory>(parameters)),
+        FinishRestore::NAME => drop(request::<FinishRestore>(parameters)),
+        RemoveMemory::NAME => drop(request::<RemoveMemory>(parameters)),
         other => panic!("the method {other} is let through and not tried here"),
     }
 }

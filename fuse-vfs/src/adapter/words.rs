@@ -71,7 +71,6 @@ pub(super) fn access(flags: OpenFlags) -> Access {
     Access {
         read: mode != OpenAccMode::O_WRONLY,
         write: mode != OpenAccMode::O_RDONLY,
-        append: bits.contains(OFlags::APPEND),
         sync: bits.intersects(OFlags::DSYNC | OFlags::SYNC),
     }
 }

@@ -50,6 +50,16 @@ struct Mount {
 }
 
 impl Mount {
+    /// Counts what was left uncounted, a crash or a restart of the host ago.
+    fn count(&self, areas: &[Area]) -> Result<(), Errno> {
+        for area in areas {
+            let mut apart = lock(&self.tree).to_count(*area)?;
+            let account = apart.count(*area)?;
+            lock(&self.tree).set_account(*area, account);
+        }
+        Ok(())
+    }
+
     /// Writes the counters down and lets go of everything.
     fn end(&self) {
         let mut tree = lock(&self.tree);
@@ -112,7 +122,8 @@ impl Mounts {
         }
         let purpose = purpose(order.purpose);
         let store = Store::new(store, self.boot.clone());
-        let tree = store.tree(order, purpose, working).map_err(|error| Failure::Store(name.clone(), error))?;
+        let (tree, uncounted) =
+            store.tree(order, purpose, working).map_err(|error| Failure::Store(name.clone(), error))?;
         let tree = Arc::new(Mutex::new(tree));
         let owner = Owner { uid: order.uid, gid: order.gid };
         let mounted = Mounted::new(Arc::clone(&tree), owner, self.passthrough, device)
@@ -121,7 +132,9 @@ impl Mounts {
         self.served().insert(order.mount.clone(), Arc::clone(&mount));
         let (mounts, id) = (Arc::clone(self), order.mount.clone());
         let thread = std::thread::Builder::new().name("mount".to_owned()).stack_size(STACK).spawn(move || {
-            if let Err(error) = mounted.serve() {
+            // The kernel's requests wait meanwhile; other mounts and the daemon do not.
+            let served = mount.count(&uncounted).map_err(io::Error::from).and_then(|()| mounted.serve());
+            if let Err(error) = served {
                 eprintln!("agentos-vfs: serving the mount {} ended: {error}", protocol::text::escape(&id.0));
             }
             mounts.unmounted(&id, &mount);

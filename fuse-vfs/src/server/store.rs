@@ -51,32 +51,32 @@ impl Store {
         Self { directory, boot }
     }
 
-    /// The tree that was ordered. What is held is taken from the counters, or else counted.
+    /// The tree that was ordered, and which of its parts are still to be counted: those without counters.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn tree(&self, order: &Serve, purpose: Purpose, working: Option<OwnedFd>) -> io::Result<Tree> {
+    pub fn tree(&self, order: &Serve, purpose: Purpose, working: Option<OwnedFd>) -> io::Result<(Tree, Vec<Area>)> {
         let counters = self.counters();
-        let mut parts = Vec::new();
+        let (mut parts, mut uncounted) = (Vec::new(), Vec::new());
         if let (Some(limit), Some(directory)) = (order.quotas.working, working) {
             let account = Account::in_memory(limit, NOTHING);
             parts.push(Part { area: Area::Working, directory, account });
+            uncounted.push(Area::Working);
         }
         for area in Area::ON_DISK {
             let Some(limit) = quota(&order.quotas, area) else { continue };
-            let used = counters.as_ref().and_then(|counters| quota(&counters.used, area)).unwrap_or(NOTHING);
-            parts.push(Part { area, directory: self.part(area)?, account: Account::on_disk(limit, used) });
+            let used = counters.as_ref().and_then(|counters| quota(&counters.used, area));
+            if used.is_none() {
+                uncounted.push(area);
+            }
+            let account = Account::on_disk(limit, used.unwrap_or(NOTHING));
+            parts.push(Part { area, directory: self.part(area)?, account });
         }
-        let uncounted: Vec<Area> =
-            parts.iter().map(|part| part.area).filter(|area| *area == Area::Working || counters.is_none()).collect();
-        let mut tree = Tree::new(purpose, parts)?;
-        for area in uncounted {
-            tree.count(area)?;
-        }
+        let tree = Tree::new(purpose, parts)?;
         if purpose != Purpose::Inspect {
             self.forget_counters()?;
         }
-        Ok(tree)
+        Ok((tree, uncounted))
     }
 
     fn part(&self, area: Area) -> io::Result<OwnedFd> {

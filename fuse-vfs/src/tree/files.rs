@@ -18,11 +18,12 @@ pub struct Access {
     pub read: bool,
     /// write(2).
     pub write: bool,
-    /// Each write goes to the end (O_APPEND).
-    pub append: bool,
     /// Each write is durable when it returns (O_SYNC, O_DSYNC).
     pub sync: bool,
 }
+
+/// Bytes that are copied at once: other requests of the mount wait meanwhile.
+const MOST_COPIED: usize = 1 << 20;
 
 /// How the kernel does the input and output of a handle.
 #[derive(Debug)]
@@ -189,7 +190,7 @@ impl Tree {
         Ok(buffer)
     }
 
-    /// Writes at `offset`, or at the end for a handle that appends; how much was written.
+    /// Writes at `offset`, which for O_APPEND the kernel makes the file's size; how much was written.
     ///
     /// # Errors
     /// ENOSPC past the quota, EPERM before the end of an append-only file.
@@ -201,7 +202,6 @@ impl Tree {
         let node = self.nodes.get(id)?;
         let (area, open) = (node.area, node.open.as_ref().ok_or(Errno::STALE)?);
         let (file, size) = (Arc::clone(&open.file), open.size);
-        let offset = if access.append { size } else { offset };
         self.allow(area, caller, if offset == size { Change::Append } else { Change::Rewrite })?;
         let wanted = offset.checked_add(data.len() as u64).ok_or(Errno::FBIG)?;
         let account = self.account_mut(area)?;
@@ -216,6 +216,21 @@ impl Tree {
             open.size = reached;
         }
         written
+    }
+
+    /// copy_file_range(2). The kernel's own way, for who refuses, reads from the page cache of our inode, which does not see
+    /// what is written through a mapping of the backing file.
+    ///
+    /// # Errors
+    /// As [`Tree::read`] and [`Tree::write`]; EOPNOTSUPP into memory, whose pages are to be the writer's.
+    pub fn copy(&mut self, caller: Caller, from: (Handle, u64), to: (Handle, u64), length: u64) -> Result<usize> {
+        let target = self.nodes.get(self.handles.file(to.0)?.node)?.area;
+        if target == Area::Working {
+            return Err(Errno::OPNOTSUPP);
+        }
+        let length = usize::try_from(length).map_or(MOST_COPIED, |length| length.min(MOST_COPIED));
+        let data = self.read(from.0, from.1, length)?;
+        if data.is_empty() { Ok(0) } else { self.write(caller, to.0, to.1, &data) }
     }
 
     fn backing(&self, handle: Handle) -> Result<Arc<OwnedFd>> {

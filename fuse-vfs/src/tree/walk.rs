@@ -1,8 +1,9 @@
 //! Going through all files of an area, when a tree begins.
 
-use super::{Errno, Result, Tree, WANTED};
-use crate::area::Area;
+use super::{Errno, Part, Result, Tree, WANTED};
+use crate::area::{Area, Purpose};
 use crate::nodes::{Name, NodeId};
+use crate::quota::Account;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, openat, statx};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -58,20 +59,37 @@ impl Tree {
         }
     }
 
-    /// Counts what an area holds. For a whole area this reads every inode once.
+    /// A tree of its own on one part, in which [`Tree::count`] keeps nobody waiting for this one.
+    ///
+    /// # Errors
+    /// ESTALE for a part that this tree does not have.
+    pub fn to_count(&mut self, area: Area) -> Result<Self> {
+        let root = self.area_root(area).ok_or(Errno::STALE)?;
+        let directory = self.directory(root)?.try_clone().map_err(|_| Errno::MFILE)?;
+        let account = self.account(area).ok_or(Errno::STALE)?.emptied();
+        Self::new(Purpose::Inspect, vec![Part { area, directory, account }])
+    }
+
+    /// Counts what an area holds: reads every inode once.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn count(&mut self, area: Area) -> Result<()> {
+    pub fn count(&mut self, area: Area) -> Result<Account> {
         let mut linked = HashSet::new();
-        self.walk(area, |tree, found| {
+        let mut account = self.account(area).ok_or(Errno::STALE)?.emptied();
+        self.walk(area, |_, found| {
             let file_type = found.file_type();
             if file_type == FileType::Directory || found.stat.stx_nlink <= 1 || linked.insert(found.stat.stx_ino) {
-                let size = if file_type == FileType::RegularFile { found.stat.stx_size } else { 0 };
-                tree.account_mut(area)?.found(size);
+                account.found(if file_type == FileType::RegularFile { found.stat.stx_size } else { 0 });
             }
             Ok(())
-        })
+        })?;
+        Ok(account)
+    }
+
+    /// What was counted, before anything is changed through this tree.
+    pub fn set_account(&mut self, area: Area, account: Account) {
+        self.accounts.insert(area, account);
     }
 }
 

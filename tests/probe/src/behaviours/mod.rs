@@ -8,6 +8,7 @@ mod bombs;
 mod caller;
 mod catching;
 mod domains;
+mod files;
 mod filters;
 mod report;
 mod stubborn;
@@ -111,6 +112,18 @@ const BEHAVIOURS: &[Behaviour] = &[
         "N PATH: be refused PATH by one domain of its own, by N others, by the first again, and stay",
         |words| domains::nested(number(words, 0, "N")?, Path::new(text(words, 1, "PATH")?)),
     ),
+    row("rewrite", "DIR: try every way of changing what a file in DIR holds, one line each", |words| {
+        files::rewrite::rewrite(Path::new(text(words, 0, "DIR")?))
+    }),
+    row("shadow", "DIR: try every way of writing into DIR, hiding it or putting another in its place", |words| {
+        files::shadow::shadow(Path::new(text(words, 0, "DIR")?))
+    }),
+    row("rename-away", "DIR: try to take DIR itself away", |words| {
+        files::shadow::rename_away(Path::new(text(words, 0, "DIR")?))
+    }),
+    row("posix", "DIR: try what POSIX and Linux promise of files, one line each", |words| {
+        files::posix::posix(Path::new(text(words, 0, "DIR")?))
+    }),
     row("env", "print the environment, one NAME=VALUE a line", |_| report::environment()),
     row("status", "print /proc/self/status, mountinfo and cgroup as one JSON object", |_| report::status()),
     row("cat-fds", "print each open descriptor and its target", |_| report::descriptors()),

@@ -1,0 +1,126 @@
+//! `memory export`.
+
+use super::opened::Opened;
+use super::progress::Progress;
+use super::source::{Source, SourceError};
+use super::tree::Tree;
+use crate::cli::memory as cli;
+use crate::failure::Failure;
+use crate::show;
+use crate::tar::{WriteError, Writer};
+use protocol::memory::Part;
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, open, renameat, unlinkat};
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal as _, Read, Write};
+use std::os::unix::fs::FileTypeExt as _;
+use std::path::{Path, PathBuf};
+
+/// `agentctl memory export`.
+pub(crate) fn export(socket: &Path, options: &cli::Export) -> Result<u8, Failure> {
+    let to_stdout = options.output.as_os_str() == "-";
+    if to_stdout && io::stdout().is_terminal() {
+        let name = &options.name;
+        return Err(Failure::Usage(format!(
+            "an archive is nothing for a terminal; give a file (-o {name}.tar) or send it on (| zstd > {name}.tar.zst)"
+        )));
+    }
+    let opened = Opened::new(socket, &options.name)?;
+    let parts = opened.parts(options.working);
+    let failed = |source| Failure::Export { name: options.name.clone(), source };
+    if to_stdout {
+        return write(&opened.tree, parts, io::stdout().lock()).map(|_| 0).map_err(|error| match error {
+            ExportError::Write(WriteError::Output(error)) => Failure::Output(error),
+            error => failed(error.into()),
+        });
+    }
+    let output = Output::new(&options.output)?;
+    write(&opened.tree, parts, &output.file).map_err(|error| failed(error.into()))?;
+    output.keep()?;
+    Ok(0)
+}
+
+/// Why an archive could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ExportError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(transparent)]
+    Write(WriteError),
+    #[error("{path}")]
+    Entry { path: String, source: WriteError },
+}
+
+/// Writes the archive of a tree.
+pub(super) fn write(tree: &Tree, parts: Vec<Part>, out: impl Write) -> Result<(), ExportError> {
+    let mut progress = Progress::new("exported");
+    let mut writer = Writer::new(BufWriter::with_capacity(64 << 10, out));
+    let mut source = Source::new(tree, parts);
+    while let Some((path, entry, content)) = source.next::<ExportError>(|_, _| Ok(true))? {
+        progress.entry();
+        let mut content: Box<dyn Read> = match content {
+            Some(file) => Box::new(progress.counting(file)),
+            None => Box::new(io::empty()),
+        };
+        let missing = writer.add(&entry, &mut content).map_err(|source| match source {
+            WriteError::Output(_) => ExportError::Write(source),
+            source => ExportError::Entry { path: path.to_string(), source },
+        })?;
+        if missing > 0 {
+            show::notice(&format!("{path} became shorter while it was read; {missing} bytes at its end are zero"));
+        }
+    }
+    for path in &source.left_out {
+        show::notice(&format!("{path} is a socket, which no archive holds; it was left out"));
+    }
+    writer.finish().map_err(ExportError::Write)?;
+    Ok(())
+}
+
+/// A file that is whole, or is not there.
+#[derive(Debug)]
+struct Output {
+    file: File,
+    /// What it is called while it is not whole, and then; none when it is no regular file, such as /dev/null.
+    names: Option<(PathBuf, PathBuf)>,
+}
+
+impl Output {
+    fn new(path: &Path) -> Result<Self, Failure> {
+        let failed = |source: io::Error| {
+            let path = protocol::text::escape_bytes(path.as_os_str().as_encoded_bytes());
+            Failure::File { attempt: "write", path, source }
+        };
+        let exists = std::fs::metadata(path).ok().map(|found| found.file_type());
+        if exists.is_some_and(|kind| kind.is_fifo() || kind.is_char_device()) {
+            let file = File::options().write(true).open(path).map_err(failed)?;
+            return Ok(Self { file, names: None });
+        }
+        let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
+        let mut partial = std::ffi::OsString::from(".");
+        partial.push(name);
+        partial.push(format!(".{}", std::process::id()));
+        let partial = path.with_file_name(partial);
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        // What an agent remembers is its owner's alone.
+        let file = open(&partial, flags, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
+        Ok(Self { file: file.into(), names: Some((partial, path.to_owned())) })
+    }
+
+    fn keep(mut self) -> Result<(), Failure> {
+        let Some((partial, path)) = &self.names else { return Ok(()) };
+        self.file.sync_all().map_err(Failure::os("write the archive to disk"))?;
+        renameat(CWD, partial, CWD, path).map_err(Failure::os("give the archive its name"))?;
+        self.names = None;
+        Ok(())
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some((partial, _)) = &self.names
+            && let Err(error) = unlinkat(CWD, partial, AtFlags::empty())
+        {
+            show::notice(&format!("cannot remove {}, which is not whole: {error}", partial.display()));
+        }
+    }
+}

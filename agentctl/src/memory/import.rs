@@ -1,0 +1,113 @@
+//! `memory import`: everything goes into an empty tree first, so that a bad archive, a full quota or our own end change
+//! nothing.
+
+use super::opened::{Opened, Restoring};
+use super::path::TreePath;
+use super::progress::Progress;
+use super::sink::{Sink, SinkError};
+use super::source::{Source, SourceError};
+use super::tree::Tree;
+use crate::cli::memory as cli;
+use crate::failure::Failure;
+use crate::show;
+use crate::tar::{ReadError, Reader};
+use protocol::memory::Part;
+use protocol::text::escape_bytes;
+use rustix::fs::FileType;
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal as _, Read};
+use std::path::Path;
+
+/// `agentctl memory import`.
+pub(crate) fn import(socket: &Path, options: &cli::Import) -> Result<u8, Failure> {
+    let name = &options.name;
+    let archive = input(&options.input)?;
+    let restoring = Restoring::new(socket, name)?;
+    let before = restoring.before.as_ref().map(|_| Opened::new(socket, name)).transpose()?;
+    let decided = options.merge || options.replace;
+    if let (false, Some(before)) = (decided, &before)
+        && !before.is_empty()?
+    {
+        return Err(Failure::Usage(format!(
+            "{name} remembers something already; add --merge to keep it, or --replace to have it forgotten"
+        )));
+    }
+    let kept = before.as_ref().filter(|_| options.merge).map(|before| &before.tree);
+    let failed = |error: ImportError| Failure::Import { name: name.clone(), source: Box::new(error) };
+    let left_out = read(BufReader::with_capacity(64 << 10, archive), &restoring.tree, kept).map_err(failed)?;
+    drop(before);
+    restoring.finish(socket)?;
+    if left_out > 0 {
+        show::notice(&format!("{left_out} entries of /mem/working were left out, which ends with its agent"));
+    }
+    Ok(0)
+}
+
+fn input(path: &Path) -> Result<Box<dyn Read>, Failure> {
+    if path.as_os_str() != "-" {
+        let shown = escape_bytes(path.as_os_str().as_encoded_bytes());
+        let opened = File::open(path).map_err(|source| Failure::File { attempt: "open", path: shown, source })?;
+        return Ok(Box::new(opened));
+    }
+    if io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "no archive comes from a terminal; give a file (-i FILE) or send one in".to_owned(),
+        ));
+    }
+    Ok(Box::new(io::stdin().lock()))
+}
+
+/// Why an archive is not taken.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ImportError {
+    #[error("the archive")]
+    Archive(#[source] ReadError),
+    #[error(transparent)]
+    Sink(#[from] SinkError),
+    #[error(transparent)]
+    Source(#[from] SourceError),
+}
+
+/// Reads an archive into an empty tree, and with it what is kept of another one. Gives how many entries were left out.
+pub(super) fn read(archive: impl Read, tree: &Tree, kept: Option<&Tree>) -> Result<u64, ImportError> {
+    let mut progress = Progress::new("imported");
+    let mut reader = Reader::new(archive);
+    let mut sink = Sink::new(tree);
+    let mut left_out = 0;
+    while let Some(entry) = reader.next().map_err(ImportError::Archive)? {
+        progress.entry();
+        let bad = |source| SinkError::Path { path: escape_bytes(&entry.path), source };
+        let path = TreePath::relative(&entry.path).map_err(bad)?;
+        if path.part() == Some(Part::Working) {
+            left_out += 1;
+            continue;
+        }
+        sink.put(path, entry, &mut progress.counting(&mut reader))?;
+    }
+    if let Some(kept) = kept {
+        keep(kept, &mut sink, &mut progress)?;
+    }
+    sink.finish()?;
+    Ok(left_out)
+}
+
+/// What the archive does not have comes from the other tree.
+fn keep(kept: &Tree, sink: &mut Sink<'_>, progress: &mut Progress) -> Result<(), ImportError> {
+    let mut source = Source::new(kept, Part::LASTING.to_vec());
+    let wanted = |sink: &Sink<'_>, path: &TreePath, kind| match (sink.kind(path)?, kind) {
+        (None, _) => Ok(true),
+        (Some(FileType::Directory), FileType::Directory) => Ok(!sink.has_directory(path)),
+        (Some(FileType::Directory), _) | (Some(_), FileType::Directory) => {
+            Err(SinkError::Conflict(path.clone()).into())
+        }
+        (Some(_), _) => Ok(false),
+    };
+    while let Some((path, entry, content)) = source.next::<ImportError>(|path, kind| wanted(sink, path, kind))? {
+        progress.entry();
+        match content {
+            Some(file) => sink.put(path, entry, &mut progress.counting(file))?,
+            None => sink.put(path, entry, &mut io::empty())?,
+        }
+    }
+    Ok(())
+}

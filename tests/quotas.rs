@@ -1,0 +1,99 @@
+//! Promise 6: quotas of `/mem` and `/state` hold, and what is to expire does.
+
+use std::time::{Duration, Instant};
+use tests::{Agent, Daemon, Launch, stderr, stdout, wait_until};
+
+const SOON: Duration = Duration::from_secs(10);
+const ON_DISK: [&str; 3] = ["/mem/episodic", "/mem/semantic", "/state"];
+
+fn small(daemon: &Daemon, memory: &str) -> Launch {
+    Launch::new(daemon.policy(&format!("extends: [base]\nmemory: {{{memory}}}\n")))
+}
+
+/// What a script prints inside.
+fn says(daemon: &Daemon, launch: &Launch, script: &str) -> String {
+    let output = daemon.run_inside(launch, &["sh", "-c", script]);
+    format!("{}{}", stdout(&output), stderr(&output))
+}
+
+#[test]
+fn bytes_past_the_quota_are_refused_and_come_back() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let memory = "working: 4MiB, episodic: 4MiB, semantic: 4MiB, state: 4MiB";
+    let launch = small(&daemon, memory).name(&daemon.unique("bytes"));
+    for part in ["/mem/working", "/mem/semantic", "/state"] {
+        let script = format!(
+            "cd {part}; head -c 3M /dev/zero > a && echo fits; head -c 3M /dev/zero > b || echo refused;
+             rm a b; head -c 3M /dev/zero > c && echo again; truncate -s 8M c || echo no longer either; rm c"
+        );
+        let text = says(&daemon, &launch, &script);
+        assert!(text.contains("No space left on device"), "{part}: {text}");
+        // A hole in memory takes none.
+        let words = if part == "/mem/working" { "fits refused again" } else { "fits refused again no longer either" };
+        let said: Vec<_> = text.lines().filter(|line| !line.contains(':')).collect();
+        assert_eq!(said.join(" "), words, "{part}: {text}");
+    }
+    let script = "cd /mem/episodic; head -c 3M /dev/zero > a && echo fits; head -c 3M /dev/zero >> a || echo refused";
+    let text = says(&daemon, &launch, script);
+    assert!(text.contains("fits\n") && text.contains("refused\n"), "{text}");
+}
+
+#[test]
+fn files_past_the_quota_are_refused_and_the_file_system_tells_it() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let launch = small(&daemon, "inodes: 50").name(&daemon.unique("inodes"));
+    for part in ["/mem/working"].into_iter().chain(ON_DISK) {
+        let script =
+            format!("cd {part}; df --output=itotal . | tail -1; for i in $(seq 60); do : > f$i; done; ls | wc -l");
+        let text = says(&daemon, &launch, &script);
+        assert!(text.contains("Disk quota exceeded"), "{part}: {text}");
+        let numbers: Vec<_> = text.lines().filter_map(|line| line.trim().parse::<u32>().ok()).collect();
+        assert_eq!(numbers, [50, 50], "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_new_run_finds_the_same_account() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let launch = small(&daemon, "semantic: 4MiB").name(&daemon.unique("account"));
+    assert_eq!(says(&daemon, &launch, "head -c 3M /dev/zero > /mem/semantic/a; echo done"), "done\n");
+    let used = says(&daemon, &launch, "df --output=used -k /mem/semantic | tail -1");
+    // The content and 4 KiB for the file itself.
+    assert_eq!(used.trim(), (3 * 1024 + 4).to_string());
+    let text = says(&daemon, &launch, "head -c 3M /dev/zero > /mem/semantic/b");
+    assert!(text.contains("No space left on device"), "{text}");
+}
+
+#[test]
+fn a_file_with_a_time_to_live_goes_within_a_second_of_it() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let script = "cd /mem/working; echo a > stays; echo b > goes; ln goes too;
+        setfattr -n user.agentos.ttl -v 2 goes; getfattr --only-values -n user.agentos.ttl too;
+        exec 3< goes; while test -e goes; do sleep 0.1; done; cat <&3; sleep 100";
+    let agent = daemon.spawn(&small(&daemon, "working: 4MiB"), &["sh", "-c", script]);
+    let started = Instant::now();
+    wait_until("the time to live", SOON, || agent.output().contains('2'));
+    let names = || listed(&agent);
+    assert_eq!(names(), "goes stays too", "control");
+    wait_until("both names to go", SOON, || names() == "stays");
+    let after = started.elapsed();
+    assert!((Duration::from_millis(1900)..Duration::from_secs(5)).contains(&after), "{after:?}");
+    wait_until("who has it open to read it", SOON, || agent.output().ends_with("b\n"));
+}
+
+fn listed(agent: &Agent<'_>) -> String {
+    let output = agent.exec(&["ls", "/mem/working"]);
+    stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ")
+}
