@@ -15,11 +15,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a directory is called while it is made or removed; no name begins with a dot.
 const UNFINISHED: &str = ".unfinished-";
-/// The server's directory in a store.
+/// The server's directory in a store, and what it makes in there.
 const FILES: &str = "files";
+const PARTS: [&str; 4] = ["episodic", "semantic", "procedural", "state"];
+/// Most stores that are made beforehand.
+const MOST_BLANK: usize = 64;
 
 /// The stores.
 #[derive(Debug)]
@@ -28,6 +32,8 @@ pub(super) struct Stores {
     /// The user that the server is.
     server: u32,
     made: AtomicU64,
+    /// Stores that have no name yet: making one costs the file system more than naming it.
+    blanks: Mutex<Vec<PathBuf>>,
 }
 
 impl Stores {
@@ -42,7 +48,7 @@ impl Stores {
                 fs::remove_dir_all(&path).map_err(|error| io("remove")(&path, error))?;
             }
         }
-        Ok(Self { root, server, made: AtomicU64::new(0) })
+        Ok(Self { root, server, made: AtomicU64::new(0), blanks: Mutex::default() })
     }
 
     /// The store of an agent's name, which is made when it is the first of that name. Another caller's is refused.
@@ -64,17 +70,47 @@ impl Stores {
 
     /// Makes an empty store. It has its name when it is whole.
     fn make(&self, path: &Path, owner: u32) -> Result<(), MemoryError> {
-        let unfinished = self.unfinished();
-        let files = unfinished.join(FILES);
-        let make = || {
-            let mut builder = DirBuilder::new();
-            builder.mode(0o700).create(&unfinished)?;
-            builder.create(&files)?;
-            chown(&files, Some(self.server), Some(self.server))?;
-            chown(&unfinished, Some(owner), None)?;
-            fs::rename(&unfinished, path)
+        let ready = self.blanks().pop();
+        let give = |blank: PathBuf| chown(&blank, Some(owner), None).and_then(|()| fs::rename(&blank, path));
+        // One that somebody has removed is as none.
+        if ready.is_some_and(|blank| give(blank).is_ok()) {
+            return Ok(());
+        }
+        let fail = |source| MemoryError::Io { attempt: "create", path: path.to_owned(), source };
+        self.blank().and_then(give).map_err(fail)
+    }
+
+    /// Makes a store beforehand. What cannot be made is missed when it is needed.
+    pub(super) fn stock(&self) {
+        let few = self.blanks().len() < MOST_BLANK;
+        if few && let Ok(blank) = self.blank() {
+            self.blanks().push(blank);
+        }
+    }
+
+    fn blanks(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.blanks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn blank(&self) -> io::Result<PathBuf> {
+        let blank = self.unfinished();
+        let files = blank.join(FILES);
+        let mut builder = DirBuilder::new();
+        builder.mode(0o700).create(&blank)?;
+        let parts = PARTS.map(|part| files.join(part));
+        for directory in [&files].into_iter().chain(&parts) {
+            builder.create(directory)?;
+            chown(directory, Some(self.server), Some(self.server))?;
+        }
+        Ok(blank)
+    }
+
+    /// Removes what was made and not used.
+    pub(super) fn close(&self) -> Result<(), MemoryError> {
+        let remove = |path: PathBuf| {
+            fs::remove_dir_all(&path).map_err(|source| MemoryError::Io { attempt: "remove", path, source })
         };
-        make().map_err(|source| MemoryError::Io { attempt: "create", path: path.to_owned(), source })
+        std::mem::take(&mut *self.blanks()).into_iter().try_for_each(remove)
     }
 
     /// The server's directory in a store.
