@@ -8,6 +8,7 @@
 //!     Prepare{cgroup, template} ──►  clones PID 1 into its cgroups and namespaces, places the template; it waits
 //!                    ◄──── Prepared + [pidfd of PID 1]
 //!     Launch{plan} + [log, client streams…] ─►
+//!     Served                    ──►  the parts are mounted too
 //!                    ◄──── Started{process 0} + [pidfd of the main process]   or   Failed
 //!     Spawn / Attach / Detach / Resize  ─►
 //!                    ◄──── Started / Failed / Exited / OutputSpent / ClientGone
@@ -44,11 +45,14 @@ pub enum Order {
         /// What the plan will probably have.
         template: Template,
     },
-    /// Confine, and start the main process. Descriptors: the log file, then the client's streams if attached.
+    /// Confine, and start the main process. Descriptors: the log file, then the client's streams if attached. A plan with
+    /// parts waits for [`Self::Served`] before they are opened.
     Launch {
         /// All of it.
         plan: Box<Plan>,
     },
+    /// The sources of the plan's parts can be opened.
+    Served,
     /// Start a further process. Descriptors: the client's streams if attached.
     Spawn {
         /// Its number.

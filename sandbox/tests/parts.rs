@@ -54,7 +54,7 @@ fn with(tree: &Tree, script: &str) -> Plan {
 fn each_place_gives_what_it_is_for_and_no_more() {
     let tree = Tree::new("places");
     let mut stage = Stage::start("places");
-    let script = "for part in mem state ipc policy tools; do
+    let script = "exec 2>&1; for part in mem state ipc policy tools; do
         cat /$part/which > /dev/null && r=read; w=; x=
         { echo new > /$part/new; } 2> /dev/null && w=' write'
         /$part/which > /dev/null 2>&1 && x=' execute'
@@ -83,6 +83,7 @@ fn what_is_mounted_anew_has_the_same_rights_and_takes_the_place_of_the_old() {
     let log = before.0.join("log");
     let file = OwnedFd::from(File::create(&log).unwrap());
     stage.order(&Order::Launch { plan: Box::new(with(&before, script)) }, &[&file]);
+    stage.order(&Order::Served, &[]);
     assert!(matches!(stage.report().0, Report::Started { process: 0 }));
 
     stage.order(&Order::Remount { parts: vec![Part { source: "/no/such".into(), place: Place::Memory }] }, &[]);

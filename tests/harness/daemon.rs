@@ -26,7 +26,8 @@ const UID_BLOCK: u32 = 4096;
 pub struct Daemon {
     child: Mutex<Child>,
     place: tempfile::TempDir,
-    uids: Range<u32>,
+    /// Its block; after a crash the next daemon may have another.
+    uids: Mutex<Range<u32>>,
     traces: Traces,
     /// Directories of the cgroup hierarchies that hold every agent's own.
     cgroups: Mutex<Vec<PathBuf>>,
@@ -60,7 +61,7 @@ impl Daemon {
         let _alone = COMING_AND_GOING.lock().unwrap_or_else(PoisonError::into_inner);
         let traces = Traces::before(place.path());
         let child = launch(place.path(), lines);
-        let uids = uid_block(child.id());
+        let uids = Mutex::new(uid_block(child.id()));
         Self { child: Mutex::new(child), place, uids, traces, cgroups: Mutex::default(), count: AtomicU32::new(0) }
     }
 
@@ -184,15 +185,18 @@ impl Daemon {
     /// Host uids that are this daemon's alone.
     #[must_use]
     pub fn uids(&self) -> Range<u32> {
-        self.uids.clone()
+        self.uids.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Kills it as a crash would, without any chance to tidy up, and starts another on the same directories.
     pub fn crash_and_restart(&self) {
+        // In between its uids are nobody's, and another daemon of this process would take them.
+        let _alone = COMING_AND_GOING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = self.lock_child();
         child.kill().expect("SIGKILL of our own child");
         child.wait().expect("our own child");
         *child = launch(self.place.path(), "");
+        *self.uids.lock().unwrap_or_else(PoisonError::into_inner) = uid_block(child.id());
     }
 
     fn lock_child(&self) -> std::sync::MutexGuard<'_, Child> {
@@ -207,7 +211,7 @@ impl Daemon {
             wrong.extend(stop(&mut self.lock_child()).err());
         }
         let cgroups = self.cgroups.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.extend(self.traces.left(&self.uids, &cgroups));
+        wrong.extend(self.traces.left(&self.uids(), &cgroups));
         wrong
     }
 

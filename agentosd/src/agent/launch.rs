@@ -21,6 +21,7 @@ use protocol::event::What;
 use sandbox::message::{Failure, Order, Report};
 use sandbox::plan::Part;
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -93,23 +94,27 @@ impl Task {
         // the denial log takes the agent in; on this thread, because a launch waits for either.
         let written = async move { tokio::task::block_in_place(move || store.create(&begun)) };
         let memory = self.daemon.memory.clone();
-        let (keeper, log, seat) = tokio::join!(self.register(&stage, uid.get()), written, Seat::take(&memory, wanted));
+        // Its files are made and served while the stage builds everything else.
+        let building = async {
+            let (keeper, log) = tokio::join!(self.register(&stage, uid.get()), written);
+            (keeper, order_launch((stage, log), launch, fds))
+        };
+        let (seat, (keeper, ordered)) = tokio::join!(Seat::take(&memory, wanted), building);
         let alive = self.daemon.alive();
-        let (seat, refused) = match seat {
-            Ok(seat) => (Some(Arc::new(seat)), None),
-            Err(error) => (None, Some(error)),
+        let (seat, served) = match seat {
+            Ok(seat) => (Some(Arc::new(seat)), Ok(())),
+            Err(error) => (None, Err(error)),
         };
         let holdings = Holdings { uid, _place: place, _alive: alive, keeper, seat };
-        if let Some(error) = refused {
-            tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings));
-            return Err(error);
-        }
-        match self.order_launch((stage, log), launch, fds).await {
+        let begun = match (ordered, served) {
+            (Ok(ordered), Ok(())) => self.begin(ordered).await,
+            (Ok(ordered), Err(error)) => Err((ordered.stage, error)),
+            (Err(failed), _) => Err(*failed),
+        };
+        match begun {
             Ok(begun) => Ok(Live::new(begun, holdings)),
             Err((stage, error)) => {
-                if let Some(stage) = stage {
-                    tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings));
-                }
+                tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings));
                 Err(error)
             }
         }
@@ -133,59 +138,68 @@ impl Task {
         Some(denials::start(path, denials, Arc::clone(&self.publish)))
     }
 
-    async fn order_launch(
-        &mut self,
-        (mut stage, log): (Stage, Result<File, StoreError>),
-        launch: plan::Launch,
-        fds: Vec<OwnedFd>,
-    ) -> Result<Begun, (Option<Stage>, ControlError)> {
-        let (env, cwd) = (launch.plan.process.env.clone(), launch.plan.process.cwd.clone());
-        let (terminal, attached) = (launch.plan.process.terminal.is_some(), launch.plan.process.attached);
-        let command = launch.plan.process.argv[0].clone();
-        let (parts, on_vfs_loss) = (launch.plan.parts.clone(), launch.on_vfs_loss);
-        let order = |log: File| {
-            stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
-            let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
-            let order = Order::Launch { plan: Box::new(launch.plan) };
-            stage.link.order(&order, fds).map_err(|error| error.to_string())
-        };
-        let sent = log.map_err(|error| journal::sentence(&error)).and_then(order);
-        if let Err(message) = sent {
-            return Err((Some(stage), ControlError::NotStarted { message }));
+    /// Has the stage go on once the agent's files are served, and waits until the main process runs.
+    async fn begin(&mut self, mut ordered: Ordered) -> Result<Begun, Failed> {
+        match ordered.stage.link.order(&Order::Served, Vec::new()) {
+            Ok(()) => {}
+            // It has failed already, and its report says why.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Err(error) => return Err((ordered.stage, ControlError::NotStarted { message: error.to_string() })),
         }
-        match started(&mut stage, &command).await {
+        match started(&mut ordered.stage, &ordered.command).await {
             Ok((main, pid)) => {
                 let (started, wall) = (Instant::now(), self.record.limits.wall_ms.map(Duration::from_millis));
                 self.change(|agent| (agent.state, agent.pid) = (State::Running, Some(pid)));
-                Ok(Begun {
-                    stage,
-                    main,
-                    env,
-                    cwd,
-                    terminal,
-                    attached,
-                    parts,
-                    on_vfs_loss,
-                    wall: wall.and_then(|wall| started.checked_add(wall)),
-                })
+                Ok(Begun { ordered, main, wall: wall.and_then(|wall| started.checked_add(wall)) })
             }
-            Err(error) => Err((Some(stage), error)),
+            Err(error) => Err((ordered.stage, error)),
         }
     }
 }
 
-/// A main process that runs.
+/// A stage that is to be put away, and why.
+type Failed = (Stage, ControlError);
+
+/// A stage that builds a sandbox.
 #[derive(Debug)]
-pub(super) struct Begun {
+pub(super) struct Ordered {
     pub(super) stage: Stage,
-    pub(super) main: OwnedFd,
+    command: String,
     pub(super) env: Vec<String>,
     pub(super) cwd: std::path::PathBuf,
     pub(super) terminal: bool,
     pub(super) attached: bool,
     pub(super) parts: Vec<Part>,
     pub(super) on_vfs_loss: OnVfsLoss,
+}
+
+/// A main process that runs.
+#[derive(Debug)]
+pub(super) struct Begun {
+    pub(super) ordered: Ordered,
+    pub(super) main: OwnedFd,
     pub(super) wall: Option<Instant>,
+}
+
+fn order_launch(
+    (mut stage, log): (Stage, Result<File, StoreError>),
+    launch: plan::Launch,
+    fds: Vec<OwnedFd>,
+) -> Result<Ordered, Box<Failed>> {
+    let plan = &launch.plan;
+    let (env, cwd, parts) = (plan.process.env.clone(), plan.process.cwd.clone(), plan.parts.clone());
+    let (terminal, attached) = (plan.process.terminal.is_some(), plan.process.attached);
+    let (command, on_vfs_loss) = (plan.process.argv[0].clone(), launch.on_vfs_loss);
+    let order = |log: File| {
+        stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
+        let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
+        let order = Order::Launch { plan: Box::new(launch.plan) };
+        stage.link.order(&order, fds).map_err(|error| error.to_string())
+    };
+    match log.map_err(|error| journal::sentence(&error)).and_then(order) {
+        Ok(()) => Ok(Ordered { stage, command, env, cwd, terminal, attached, parts, on_vfs_loss }),
+        Err(message) => Err(Box::new((stage, ControlError::NotStarted { message }))),
+    }
 }
 
 async fn started(stage: &mut Stage, command: &str) -> Result<(OwnedFd, i32), ControlError> {

@@ -81,10 +81,16 @@ impl Task {
 
     /// Removes the records from the disk, and what is remembered under a name that nobody has chosen.
     pub(super) async fn remove_records(&self) {
-        if self.record.nameless
-            && let Err(error) = self.daemon.memory.forget(&self.record.agent.name).await
-        {
-            journal::error(format_args!("{}", journal::sentence(&error)));
+        if self.record.nameless {
+            let (memory, name) = (self.daemon.memory.clone(), self.record.agent.name.clone());
+            let alive = self.daemon.alive();
+            // Not waited for: the files may have to be put away first.
+            tokio::spawn(async move {
+                if let Err(error) = memory.forget(&name).await {
+                    journal::error(format_args!("{}", journal::sentence(&error)));
+                }
+                drop(alive);
+            });
         }
         let (store, id) = (self.daemon.store.clone(), self.record.agent.id);
         report_blocking("remove a record", tokio::task::spawn_blocking(move || store.remove(id)).await);

@@ -3,7 +3,7 @@
 use super::denials::Recent;
 use super::ending::{self, Cause, Facts};
 use super::further::Furthers;
-use super::launch::{Begun, Holdings, wind_up};
+use super::launch::{Begun, Holdings, Ordered, wind_up};
 use super::loss::{self, Loss};
 use super::showing::Showing;
 use super::stopping::{self, Stopping};
@@ -70,7 +70,8 @@ pub(super) struct Live {
 
 impl Live {
     pub(super) fn new(begun: Begun, holdings: Holdings) -> Self {
-        let Begun { stage, main, env, cwd, terminal, attached, parts, on_vfs_loss, wall } = begun;
+        let Begun { ordered, main, wall } = begun;
+        let Ordered { stage, env, cwd, terminal, attached, parts, on_vfs_loss, .. } = ordered;
         let loss = Loss::new(holdings.seat.clone(), parts, on_vfs_loss);
         Self {
             stage,

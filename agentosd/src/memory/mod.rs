@@ -185,6 +185,7 @@ impl Memory {
 
     /// Makes file systems beforehand. What cannot be made is missed, and its lack explained, when it is needed.
     pub(crate) fn stock(&self) {
+        self.0.stores.stock();
         let few = self.blanks().len() < MOST_BLANK;
         if few && let Ok(blank) = self.0.blank(self.0.usual) {
             self.blanks().push(blank);
@@ -204,6 +205,7 @@ impl Memory {
             close.send(()).unwrap_or(());
             keeper.await.unwrap_or_else(|error| journal::error(format_args!("agentos-vfs was not ended: {error}")));
         }
+        self.0.stores.close();
         std::fs::remove_dir(&self.0.mounts).map_err(|source| MemoryError::Io {
             attempt: "remove",
             path: self.0.mounts.clone(),

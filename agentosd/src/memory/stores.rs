@@ -11,15 +11,20 @@ use protocol::ids::{AgentName, TimeUs};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, fstat, openat, renameat, renameat_with, statat};
 use rustix::io::Errno;
 use std::fs::DirBuilder;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a directory is called while it is made or removed; no name begins with a dot.
 const UNFINISHED: &str = ".unfinished-";
-/// The server's directory in a store.
+/// The server's directory in a store, and what it makes in there.
 const FILES: &str = "files";
+const PARTS: [&str; 4] = ["episodic", "semantic", "procedural", "state"];
+/// Most stores that are made beforehand.
+const MOST_BLANK: usize = 64;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The stores.
@@ -29,6 +34,8 @@ pub(super) struct Stores {
     /// The user that the server is.
     server: u32,
     made: AtomicU64,
+    /// Stores that have no name yet: making one costs the file system more than naming it.
+    blanks: Mutex<Vec<PathBuf>>,
 }
 
 impl Stores {
@@ -37,7 +44,7 @@ impl Stores {
         let io = |attempt| move |path: &Path, source| MemoryError::Io { attempt, path: path.to_owned(), source };
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&root).map_err(|error| io("create")(&root, error))?;
-        let stores = Self { root: root.clone(), server, made: AtomicU64::new(0) };
+        let stores = Self { root: root.clone(), server, made: AtomicU64::new(0), blanks: Mutex::default() };
         for entry in root.read_dir().map_err(|error| io("list")(&root, error))? {
             let path = entry.map_err(|error| io("list")(&root, error))?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
@@ -92,19 +99,49 @@ impl Stores {
 
     /// Makes an empty store without a name, and gives the server's directory in it.
     pub(super) fn begin(&self, owner: u32) -> Result<(Unfinished, OwnedFd), MemoryError> {
-        let unfinished = self.unfinished();
-        let files = unfinished.join(FILES);
-        let make = || {
-            let mut builder = DirBuilder::new();
-            builder.mode(0o700).create(&unfinished)?;
-            builder.create(&files)?;
-            chown(&files, Some(self.server), Some(self.server))?;
-            chown(&unfinished, Some(owner), None)?;
-            Ok(openat(CWD, &files, DIRECTORY, Mode::empty())?)
+        let ready = self.blanks().pop();
+        let give = |blank: PathBuf| -> io::Result<(Unfinished, OwnedFd)> {
+            chown(&blank, Some(owner), None)?;
+            let files = openat(CWD, blank.join(FILES), DIRECTORY, Mode::empty())?;
+            Ok((Unfinished(blank), files))
         };
-        match make() {
-            Ok(files) => Ok((Unfinished(unfinished), files)),
-            Err(source) => Err(MemoryError::Io { attempt: "create", path: unfinished, source }),
+        // One that somebody has removed is as none.
+        if let Some(Ok(store)) = ready.map(give) {
+            return Ok(store);
+        }
+        let fail = |source| MemoryError::Io { attempt: "create a store in", path: self.root.clone(), source };
+        self.blank().and_then(give).map_err(fail)
+    }
+
+    /// Makes a store beforehand. What cannot be made is missed when it is needed.
+    pub(super) fn stock(&self) {
+        let few = self.blanks().len() < MOST_BLANK;
+        if few && let Ok(blank) = self.blank() {
+            self.blanks().push(blank);
+        }
+    }
+
+    fn blanks(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.blanks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn blank(&self) -> io::Result<PathBuf> {
+        let blank = self.unfinished();
+        let files = blank.join(FILES);
+        let mut builder = DirBuilder::new();
+        builder.mode(0o700).create(&blank)?;
+        let parts = PARTS.map(|part| files.join(part));
+        for directory in [&files].into_iter().chain(&parts) {
+            builder.create(directory)?;
+            chown(directory, Some(self.server), Some(self.server))?;
+        }
+        Ok(blank)
+    }
+
+    /// Removes what was made and not used.
+    pub(super) fn close(&self) {
+        for blank in std::mem::take(&mut *self.blanks()) {
+            self.discard(Unfinished(blank));
         }
     }
 

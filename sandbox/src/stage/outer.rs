@@ -178,6 +178,7 @@ impl Outer<'_> {
             Received::End => return Ok(false),
         };
         match order {
+            Order::Served => return Err(io::Error::other("nothing waits for it")).attempt("mount the agent's files"),
             Order::Prepare { .. } => return Err(io::Error::other("it is prepared already")).attempt("prepare"),
             Order::Launch { plan } => self.launch(&plan, fds).map_err(|error| self.explained(error))?,
             Order::Spawn { process, what } => self.spawn(process, what, fds)?,

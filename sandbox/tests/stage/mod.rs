@@ -65,7 +65,11 @@ impl Stage {
         self.cgroup.limit(&CgroupLimits { memory: 512 << 20, pids: 64, cpu_milli: Some(1000) }).expect("limits");
         let path = std::env::temp_dir().join(format!("stage-{}-{:p}.log", std::process::id(), &raw const *self));
         let log = OwnedFd::from(File::create(&path).expect("log"));
+        let served = !plan.parts.is_empty();
         self.order(&Order::Launch { plan: Box::new(plan) }, &[&log]);
+        if served {
+            self.order(&Order::Served, &[]);
+        }
         let result = loop {
             match self.report().0 {
                 Report::Started { process: 0 } => {}

@@ -8,7 +8,7 @@ use super::super::streams::{Clients, Log, Streams};
 use super::super::trees::View;
 use super::Outer;
 use super::process::Running;
-use crate::message::{MAX_FDS, ProcessNumber};
+use crate::message::{MAX_FDS, Order, ProcessNumber, Received};
 use crate::plan::{Plan, Process};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io;
@@ -26,7 +26,10 @@ impl Outer<'_> {
         self.log = Some(Log::new(fds.remove(0), plan.output_limit));
         self.agent = plan.agent;
         self.show(plan)?;
-        self.place(parts::make(&plan.parts)?)?;
+        if !plan.parts.is_empty() {
+            self.wait_until_served()?;
+            self.place(parts::make(&plan.parts)?)?;
+        }
         // PID 1 has the view already and gets the process next.
         let mut rest = plan.clone();
         rest.view.clear();
@@ -35,6 +38,17 @@ impl Outer<'_> {
         self.ask(&inner::Order::Confine(Box::new(rest)), Vec::new())?;
         // Not waited for: PID 1 carries out one order after the other, and one that failed ends it.
         self.spawn(0, plan.process.clone(), fds)
+    }
+
+    /// Everything else is placed by now.
+    fn wait_until_served(&mut self) -> Step {
+        match self.orders.receive(self.daemon).attempt("read an order")? {
+            Received::Message(Order::Served, _) => Ok(()),
+            Received::End => {
+                Err(io::Error::other("agentosd has let go of the stage")).attempt("mount the agent's files")
+            }
+            other => Err(io::Error::other(format!("{other:?}"))).attempt("mount the agent's files"),
+        }
     }
 
     /// Hands the view over in small batches: PID 1 places one while the next is made, and only so many descriptors fit
