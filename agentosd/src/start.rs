@@ -125,6 +125,7 @@ fn look(
     let given = preflight::Given {
         cgroups: hierarchies.as_ref(),
         denial_log: log.as_ref().map(|_| ()),
+        fuse_passthrough: config.vfs_passthrough,
         uids: first..first.saturating_add(count),
     };
     // It blocks, on this thread: nothing else is served yet.
@@ -263,6 +264,7 @@ fn assemble(
         group: group::find(&config.group),
         program: vfs,
         server: uids.server(),
+        passthrough: config.vfs_passthrough,
         working,
     })?;
     let recipe = Recipe {

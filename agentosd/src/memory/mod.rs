@@ -103,6 +103,8 @@ pub(crate) struct Setup {
     pub(crate) program: PathBuf,
     /// The user and group that it becomes.
     pub(crate) server: u32,
+    /// The kernel passes reads and writes through.
+    pub(crate) passthrough: bool,
     /// What most agents may have in `/mem/working`.
     pub(crate) working: Option<Quota>,
 }
@@ -148,7 +150,12 @@ impl Memory {
         chown(&mounts, Some(0), Some(setup.group.map_or(0, |GroupId(id)| id))).map_err(io("set the group of"))?;
         mounts::clear(&mounts)?;
         let stores = Stores::open(setup.state.join("memory"), setup.server)?;
-        let program = Program { program: setup.program, socket: setup.run.join(SOCKET), user: setup.server };
+        let program = Program {
+            program: setup.program,
+            socket: setup.run.join(SOCKET),
+            user: setup.server,
+            passthrough: setup.passthrough,
+        };
         let (close, closing) = oneshot::channel();
         let (client, keeper) = Client::start(program, closing);
         let shared = Shared {
