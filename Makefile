@@ -97,8 +97,8 @@ install: build ## Install below DESTDIR and prefix
 	  $(DESTDIR)$(prefix)/share/fish/vendor_completions.d
 	$(INSTALL) -m 0755 $(target)/release/agentosd $(DESTDIR)$(prefix)/sbin/
 	$(INSTALL) -m 0755 $(target)/release/agentctl $(DESTDIR)$(prefix)/bin/
-	$(INSTALL) -m 0755 $(target)/release/agentos-stage $(DESTDIR)$(prefix)/libexec/agentos/
-	$(INSTALL) -m 0644 systemd/agentosd.service systemd/agentosd.socket $(DESTDIR)$(unitdir)/
+	$(INSTALL) -m 0755 $(target)/release/agentos-stage $(target)/release/agentos-vfs $(DESTDIR)$(prefix)/libexec/agentos/
+	$(INSTALL) -m 0644 systemd/agentosd.service systemd/agentosd.socket systemd/agentos-vfs.service $(DESTDIR)$(unitdir)/
 	$(INSTALL) -m 0644 systemd/sysusers.d/agentos.conf $(DESTDIR)$(prefix)/lib/sysusers.d/
 	$(INSTALL) -m 0644 systemd/tmpfiles.d/agentos.conf $(DESTDIR)$(prefix)/lib/tmpfiles.d/
 	$(target)/release/agentctl man $(DESTDIR)$(prefix)/share/man/man1
@@ -110,7 +110,8 @@ install: build ## Install below DESTDIR and prefix
 .PHONY: uninstall
 uninstall: ## Remove what `install` put there; configuration and state stay
 	rm -f $(DESTDIR)$(prefix)/sbin/agentosd $(DESTDIR)$(prefix)/bin/agentctl $(DESTDIR)$(unitdir)/agentosd.service \
-	  $(DESTDIR)$(unitdir)/agentosd.socket $(DESTDIR)$(prefix)/lib/sysusers.d/agentos.conf \
+	  $(DESTDIR)$(unitdir)/agentosd.socket $(DESTDIR)$(unitdir)/agentos-vfs.service \
+	  $(DESTDIR)$(prefix)/lib/sysusers.d/agentos.conf \
 	  $(DESTDIR)$(prefix)/lib/tmpfiles.d/agentos.conf $(DESTDIR)$(prefix)/share/man/man1/agentctl*.1 \
 	  $(DESTDIR)$(prefix)/share/man/man8/agentosd.8 $(DESTDIR)$(prefix)/share/bash-completion/completions/agentctl \
 	  $(DESTDIR)$(prefix)/share/zsh/site-functions/_agentctl \

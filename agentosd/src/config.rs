@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub(crate) stage_path: Option<PathBuf>,
     /// The program that serves agents' files; looked for as the stage's when absent.
     pub(crate) vfs_path: Option<PathBuf>,
+    /// Start only where the kernel passes an agent's reads and writes through to its store.
+    pub(crate) vfs_passthrough: bool,
     /// List what the kernel refuses agents.
     pub(crate) denial_log: bool,
 }
@@ -63,6 +65,7 @@ impl Default for Config {
             spares: 8,
             stage_path: None,
             vfs_path: None,
+            vfs_passthrough: true,
             denial_log: true,
         }
     }

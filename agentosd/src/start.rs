@@ -126,6 +126,7 @@ fn look(
     let given = preflight::Given {
         cgroups: hierarchies.as_ref(),
         denial_log: log.as_ref().map(|_| ()),
+        fuse_passthrough: config.vfs_passthrough,
         uids: first..first.saturating_add(count),
     };
     // It blocks, on this thread: nothing else is served yet.
@@ -262,6 +263,7 @@ fn assemble(
         group: group::find(&config.group),
         program: vfs,
         server: uids.server(),
+        passthrough: config.vfs_passthrough,
         working: remembered.working,
         restored: remembered,
     })?;

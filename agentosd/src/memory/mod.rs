@@ -113,6 +113,8 @@ pub(crate) struct Setup {
     pub(crate) program: PathBuf,
     /// The user and group that it becomes.
     pub(crate) server: u32,
+    /// The kernel passes reads and writes through.
+    pub(crate) passthrough: bool,
     /// What most agents may have in `/mem/working`.
     pub(crate) working: Option<Quota>,
     /// What somebody who is not root may restore.
@@ -164,7 +166,12 @@ impl Memory {
         mounts::clear(&mounts)?;
         let stores = Stores::open(setup.state.join("memory"), setup.server)?;
         let views = Views::new(&setup);
-        let program = Program { program: setup.program, socket: setup.run.join(SOCKET), user: setup.server };
+        let program = Program {
+            program: setup.program,
+            socket: setup.run.join(SOCKET),
+            user: setup.server,
+            passthrough: setup.passthrough,
+        };
         let (close, closing) = oneshot::channel();
         let (client, keeper) = Client::start(program, closing);
         let shared = Shared {

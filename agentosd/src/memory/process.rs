@@ -33,6 +33,8 @@ pub(super) struct Program {
     pub(super) socket: PathBuf,
     /// User and group that it becomes.
     pub(super) user: u32,
+    /// Else it carries every byte itself.
+    pub(super) passthrough: bool,
 }
 
 /// A server that answers.
@@ -55,6 +57,9 @@ impl Program {
         let user = self.user.to_string();
         let mut command = Command::new(&self.program);
         command.arg("--socket").arg(&self.socket).args(["--user", &user, "--group", &user]);
+        if !self.passthrough {
+            command.arg("--no-passthrough");
+        }
         // Ctrl-C on a daemon that was started by hand is for the daemon alone.
         command.process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::null()).env_clear().envs(ALLOCATOR);

@@ -18,6 +18,12 @@ pub(super) struct Facts {
     pub cgroups: Result<Groups, String>,
     /// Whether the file system can be made: `proc` with `subset=pid`, `tmpfs`, `devpts`; else why not.
     pub file_systems: Vec<(&'static str, Result<(), String>)>,
+    /// A FUSE file system can be made, else why not.
+    pub fuse: Result<(), String>,
+    /// The kernel was built with FUSE passthrough, as far as can be seen.
+    pub fuse_passthrough: bool,
+    /// The operator can do without.
+    pub fuse_passthrough_optional: bool,
     pub pidfd: bool,
     pub memfd_noexec: bool,
     pub denial_log: Result<(), String>,

@@ -15,6 +15,8 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
+/// The kernel's door to a FUSE server.
+const DEVICE: &str = "/dev/fuse";
 /// The namespaces that an agent gets, and their limit's name.
 const NAMESPACES: [(&str, &str); 7] = [
     ("mnt", "mnt"),
@@ -30,7 +32,6 @@ pub(super) fn gather(given: &Given<'_>) -> Facts {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     Facts {
         version: version(&release),
-        release,
         landlock: landlock_abi(),
         seccomp_actions: words("/proc/sys/kernel/seccomp/actions_avail"),
         seccomp_logged: words("/proc/sys/kernel/seccomp/actions_logged"),
@@ -41,12 +42,16 @@ pub(super) fn gather(given: &Given<'_>) -> Facts {
             ("tmpfs", make("tmpfs", None)),
             ("devpts", make("devpts", None)),
         ],
+        fuse: fuse(),
+        fuse_passthrough: fuse_passthrough(&release),
+        fuse_passthrough_optional: !given.fuse_passthrough,
         pidfd: pidfd_open(getpid(), PidfdFlags::empty()).is_ok(),
         memfd_noexec: Path::new("/proc/sys/vm/memfd_noexec").exists(),
         denial_log: given.denial_log.map_err(ToString::to_string),
         panics_on_lost_record: crate::denial::panics_on_lost_record(),
         uid: geteuid().as_raw(),
         capabilities: capabilities(&read("/proc/self/status")),
+        release: release.clone(),
         uids: uids(&given.uids, &read("/etc/passwd"), &read("/etc/subuid")),
     }
 }
@@ -120,6 +125,19 @@ fn make(name: &str, option: Option<(&str, &str)>) -> Result<(), String> {
         Ok(())
     };
     attempt().map_err(|error| error.to_string())
+}
+
+/// The device and the file system, as a mount needs them.
+fn fuse() -> Result<(), String> {
+    let device = fs::OpenOptions::new().read(true).write(true).open(DEVICE);
+    device.map_err(|error| format!("{DEVICE}: {error}"))?;
+    make("fuse", None)
+}
+
+/// Linux 6.9 brought it. Whether this one was built with it stands in the file that distributions put beside it.
+fn fuse_passthrough(release: &str) -> bool {
+    let configuration = read(format!("/boot/config-{release}"));
+    version(release) >= (6, 9) && !configuration.contains("# CONFIG_FUSE_PASSTHROUGH is not set")
 }
 
 /// The effective set in `/proc/PID/status`.

@@ -11,6 +11,7 @@ pub(super) fn judge(facts: &Facts) -> Vec<Check> {
     let mut checks = vec![kernel(facts), root(facts), namespaces(facts)];
     checks.extend(control_groups(facts));
     checks.extend(mounts(facts));
+    checks.extend(fuse(facts));
     checks.extend([uids(facts), pidfd(facts), landlock(facts), seccomp(facts), memfd(facts)]);
     checks.extend(denials(facts));
     checks
@@ -52,7 +53,7 @@ fn kernel(facts: &Facts) -> Check {
 }
 
 /// What the daemon and its stages do with each; capabilities(7) has the numbers.
-const CAPABILITIES: [(u32, &str); 10] = [
+const CAPABILITIES: [(u32, &str); 11] = [
     (0, "CAP_CHOWN"),
     (1, "CAP_DAC_OVERRIDE"),
     (3, "CAP_FOWNER"),
@@ -61,6 +62,7 @@ const CAPABILITIES: [(u32, &str); 10] = [
     (7, "CAP_SETUID"),
     (8, "CAP_SETPCAP"),
     (12, "CAP_NET_ADMIN"),
+    (18, "CAP_SYS_CHROOT"),
     (21, "CAP_SYS_ADMIN"),
     (27, "CAP_MKNOD"),
 ];
@@ -143,6 +145,25 @@ fn swap(groups: &Groups) -> Check {
         Status::Degraded,
         "an agent can use swap beyond its memory limit; boot with swapaccount=1, or switch swap off: swapoff -a",
     )
+}
+
+/// What shows an agent its memory and its policy.
+fn fuse(facts: &Facts) -> [Check; 2] {
+    let itself = match &facts.fuse {
+        Ok(()) => layer("FUSE", EVERY, "can be made").ok(),
+        Err(why) => layer("FUSE", EVERY, why.clone()).judged(
+            Status::Missing,
+            "an agent could be shown neither its memory nor its policy; load the module: modprobe fuse",
+        ),
+    };
+    let otherwise = if facts.fuse_passthrough_optional { Status::Degraded } else { Status::Missing };
+    let found = format!("Linux {}{}", facts.release, if facts.fuse_passthrough { "" } else { " without it" });
+    let passthrough = layer("FUSE passthrough", EVERY, found).ok_if(
+        facts.fuse_passthrough,
+        otherwise,
+        "every byte of an agent's memory would go through agentos-vfs, slowly and on its account; boot Linux 6.9 or newer with CONFIG_FUSE_PASSTHROUGH, or set vfs_passthrough: false",
+    );
+    [itself, passthrough]
 }
 
 fn mounts(facts: &Facts) -> Vec<Check> {

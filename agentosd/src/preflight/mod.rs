@@ -24,6 +24,8 @@ pub struct Given<'a> {
     pub cgroups: Result<&'a Hierarchies, &'a CgroupError>,
     /// [`crate::denial::Log::open`].
     pub denial_log: Result<(), &'a Unavailable>,
+    /// FUSE passthrough is required.
+    pub fuse_passthrough: bool,
     /// The host uids that agents get.
     pub uids: Range<u32>,
 }

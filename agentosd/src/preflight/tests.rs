@@ -29,6 +29,9 @@ fn good() -> Facts {
             swap_counted: true,
         }),
         file_systems: vec![("proc subset=pid", Ok(()))],
+        fuse: Ok(()),
+        fuse_passthrough: true,
+        fuse_passthrough_optional: false,
         pidfd: true,
         memfd_noexec: true,
         denial_log: Ok(()),
@@ -61,7 +64,7 @@ fn a_good_host_has_everything_and_no_consequence() {
 
 #[test]
 fn a_required_layer_that_is_absent_keeps_the_daemon_from_starting() {
-    let defects: [(&str, Defect); 11] = [
+    let defects: [(&str, Defect); 13] = [
         ("kernel", |facts| facts.version = (5, 13)),
         ("privilege", |facts| facts.uid = 1000),
         ("privilege", |facts| facts.capabilities &= !(1 << 21)),
@@ -72,6 +75,8 @@ fn a_required_layer_that_is_absent_keeps_the_daemon_from_starting() {
         ("proc subset=pid", |facts| facts.file_systems[0].1 = Err("Invalid argument".into())),
         ("uid range", |facts| facts.uids.users.push("alice".into())),
         ("pidfd", |facts| facts.pidfd = false),
+        ("FUSE", |facts| facts.fuse = Err("/dev/fuse: No such file or directory".into())),
+        ("FUSE passthrough", |facts| facts.fuse_passthrough = false),
         ("seccomp", |facts| facts.seccomp_actions.clear()),
     ];
     for (layer, defect) in defects {
@@ -91,7 +96,8 @@ fn without_landlock_nothing_starts() {
 
 #[test]
 fn an_optional_layer_that_is_absent_is_named_with_its_consequence() {
-    let defects: [(&str, Defect); 7] = [
+    let defects: [(&str, Defect); 8] = [
+        ("FUSE passthrough", |facts| (facts.fuse_passthrough, facts.fuse_passthrough_optional) = (false, true)),
         ("cgroup cpu", |facts| groups(facts).cpu = None),
         ("swap accounting", |facts| groups(facts).swap_counted = false),
         ("memfd without execution", |facts| facts.memfd_noexec = false),
@@ -140,7 +146,12 @@ fn this_host_can_confine_agents() {
     }
     let name = format!("agentos-preflight-{}", std::process::id());
     let hierarchies = Hierarchies::open(&name).expect("control groups");
-    let given = Given { cgroups: Ok(&hierarchies), denial_log: Ok(()), uids: 1_900_000_000..1_900_065_536 };
+    let given = Given {
+        cgroups: Ok(&hierarchies),
+        denial_log: Ok(()),
+        fuse_passthrough: true,
+        uids: 1_900_000_000..1_900_065_536,
+    };
     let checks = run(&given);
     let closed = hierarchies.close();
     for check in &checks {
