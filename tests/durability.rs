@@ -155,14 +155,15 @@ fn cut(image: Vec<u8>, run: u32, exerciser: &Exerciser, chance: &mut Chance) -> 
     let (mut server, mount) = start(&Store::at(&ext4.path().join("store")).expect("a store"));
     let mut writer = exerciser.write(&mount, run);
     writer.at_work(chance.moment());
+    // Copied before the cut: ext4 acknowledges now and then what it could not write any more, which with a real cut nobody
+    // would have lived to see.
+    let acknowledged = NamedTempFile::new().expect("a file");
+    std::fs::copy(writer.acknowledged.path(), acknowledged.path()).expect("our own files");
     // All, none, or some of what was on its way.
     let parts = 1 + chance.below(3);
     let image = disk.cut(|| chance.below(3) < parts - 1 + chance.below(2));
-    // The acknowledgements of before the cut are all there are: afterwards every flush fails.
     writer.ends();
     server.kill();
-    let acknowledged = NamedTempFile::new().expect("a file");
-    std::fs::copy(writer.acknowledged.path(), acknowledged.path()).expect("our own files");
     drop((writer, mount, server, ext4, disk));
     (image, acknowledged)
 }

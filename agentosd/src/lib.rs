@@ -29,6 +29,7 @@ mod plan;
 mod policy;
 pub mod preflight;
 mod registry;
+mod remembered;
 mod retention;
 mod stage;
 mod start;

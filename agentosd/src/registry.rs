@@ -2,13 +2,14 @@
 
 use crate::agent::Handle;
 use crate::caller::Caller;
+use protocol::agent::State;
 use protocol::error::ControlError;
 use protocol::ids::{AgentId, AgentName};
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Names in an error that says which exist.
-const SUGGESTED: usize = 20;
+pub(crate) const SUGGESTED: usize = 20;
 
 /// The names.
 #[derive(Debug, Default)]
@@ -53,6 +54,12 @@ impl Registry {
                 Err(ControlError::NoSuchAgent { name: name.to_string(), known })
             }
         }
+    }
+
+    /// The state of the agent of that name, whoever owns it, unless it has ended.
+    pub(crate) fn living(&self, name: &AgentName) -> Option<State> {
+        let state = self.lock().get(name)?.look(|agent| agent.state);
+        Some(state).filter(|state| *state != State::Exited)
     }
 
     /// That run, if it is still listed.

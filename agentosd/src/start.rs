@@ -25,6 +25,7 @@ use crate::{denial, preflight};
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
 use protocol::doctor::{Check, Status};
+use protocol::vfs::Quotas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandbox::cgroup::{CgroupError, Hierarchies};
 use sandbox::plan::Template;
@@ -249,13 +250,11 @@ fn assemble(
     let vfs = helper("agentos-vfs", config.vfs_path.as_deref(), "vfs_path")?;
     let weak = alive.downgrade();
     let policies = Policies::new(config.policy_dirs.clone(), config.default_policy.clone());
-    let (preset, template, working) = match policies.default_profile() {
-        Ok(policy) => {
-            (Some(plan::usual_limits(&policy)), plan::template(&policy), plan::quotas(&policy.memory).working)
-        }
+    let (preset, template, remembered) = match policies.default_profile() {
+        Ok(policy) => (Some(plan::usual_limits(&policy)), plan::template(&policy), plan::quotas(&policy.memory)),
         Err(error) => {
             journal::warning(format_args!("the default policy {} cannot be used: {error}", config.default_policy));
-            (None, Template::default(), None)
+            (None, Template::default(), Quotas::default())
         }
     };
     let memory = Memory::open(memory::Setup {
@@ -265,7 +264,8 @@ fn assemble(
         program: vfs,
         server: uids.server(),
         passthrough: config.vfs_passthrough,
-        working,
+        working: remembered.working,
+        restored: remembered,
     })?;
     let recipe = Recipe {
         memory: memory.clone(),

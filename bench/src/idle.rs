@@ -110,7 +110,7 @@ fn children_of_all_threads(process: u32) -> Result<String> {
 }
 
 /// Proportional set size in KiB: shared pages count as the share of each process.
-fn pss(process: &std::path::Path) -> Result<u64> {
+pub(crate) fn pss(process: &std::path::Path) -> Result<u64> {
     let path = process.join("smaps_rollup");
     let text = fs::read_to_string(&path).with_context(|| format!("failed to read {}", path.display()))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Pss:")).context("no Pss in smaps_rollup")?;

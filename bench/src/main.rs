@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!   main ──► daemon (agentosd on a directory of its own) ──► launch, syscalls, kill, idle ──► rows ──► table
+//!     └──► mounted (agentos-vfs without a daemon) ──► files ──┘
 //! ```
 //! A bar that is not met is said so and makes the exit code 1. Nothing is retried until it fits.
 
 mod daemon;
+mod files;
 mod idle;
 mod kill;
 mod launch;
@@ -42,6 +44,7 @@ enum Part {
     Syscalls,
     Kill,
     Idle,
+    Files,
 }
 
 fn main() -> ExitCode {
@@ -77,6 +80,9 @@ fn run(flags: &Flags) -> Result<bool> {
         rows.extend(idle::measure(&daemon)?);
     }
     drop(daemon);
+    if wanted(Part::Files) {
+        rows.extend(files::measure(&binaries, few)?);
+    }
     let machine = machine::describe()?;
     println!("{machine}\n\n{}", table::text(&rows));
     if flags.write {
@@ -88,13 +94,13 @@ fn run(flags: &Flags) -> Result<bool> {
 /// Where the release build is, made up to date when cargo started us.
 fn binaries() -> Result<PathBuf> {
     if let Some(cargo) = std::env::var_os("CARGO") {
-        let packages = ["-p", "agentosd", "-p", "agentctl", "-p", "sandbox", "-p", "probe"];
+        let packages = ["-p", "agentosd", "-p", "agentctl", "-p", "sandbox", "-p", "fuse-vfs", "-p", "probe"];
         let status = Command::new(cargo).args(["build", "--release", "--bins"]).args(packages).status();
         ensure!(status.context("failed to run cargo")?.success(), "the release build failed");
     }
     let own = std::env::current_exe().context("failed to find this program")?;
     let directory = own.parent().context("this program is in no directory")?.to_owned();
-    for program in ["agentosd", "agentctl", "agentos-stage", "probe"] {
+    for program in ["agentosd", "agentctl", "agentos-stage", "agentos-vfs", "probe"] {
         let path = directory.join(program);
         ensure!(path.exists(), "{} is missing; build it: cargo build --release --bins", path.display());
     }

@@ -22,7 +22,7 @@ pub(crate) struct Row {
 pub(crate) struct Bar {
     /// The most.
     pub(crate) most: f64,
-    /// `×` or `MiB`.
+    /// `×` for a ratio, or the unit of an amount: `MiB`, `µs`.
     pub(crate) unit: &'static str,
 }
 
@@ -50,8 +50,8 @@ impl Row {
 
     fn cells(&self) -> [String; 5] {
         let value = match (self.value, self.bar) {
-            (Some(value), Some(Bar { unit: "MiB", .. })) => format!("{value:.2} MiB"),
-            (Some(value), _) => format!("{value:.2}×"),
+            (Some(value), None | Some(Bar { unit: "×", .. })) => format!("{value:.2}×"),
+            (Some(value), Some(Bar { unit, .. })) => format!("{value:.2} {unit}"),
             (None, _) => String::new(),
         };
         let verdict = match self.bar {

@@ -56,6 +56,8 @@ pub enum Purpose {
     Inspect,
     /// Writing back what was exported, the append-only part too.
     Restore,
+    /// What several agents share, each through an idmapped mount.
+    Shared,
 }
 
 /// A change that somebody wants to make.
@@ -89,11 +91,11 @@ pub fn may(purpose: Purpose, area: Area, caller: Caller, change: Change) -> Resu
         (Purpose::Inspect, ..) => Err(Errno::ROFS),
         (_, _, Caller::Other) => Err(Errno::ACCESS),
         (Purpose::Restore, ..) => Ok(()),
-        (Purpose::Agent, Area::Working | Area::Semantic | Area::State, _) => Ok(()),
-        (Purpose::Agent, Area::Procedural, Caller::Root) => Ok(()),
-        (Purpose::Agent, Area::Procedural, Caller::Agent) => Err(Errno::ROFS),
+        (_, Area::Working | Area::Semantic | Area::State, _) => Ok(()),
+        (_, Area::Procedural, Caller::Root) => Ok(()),
+        (_, Area::Procedural, Caller::Agent) => Err(Errno::ROFS),
         // For root too: what was remembered is evidence.
-        (Purpose::Agent, Area::Episodic, _) => match change {
+        (_, Area::Episodic, _) => match change {
             Change::Create | Change::Append | Change::Touch => Ok(()),
             Change::Special | Change::Rewrite | Change::Rename | Change::Link | Change::Attributes => Err(Errno::PERM),
         },

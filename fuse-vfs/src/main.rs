@@ -13,8 +13,9 @@ use fuse_vfs::server::{confine, serve};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 const USAGE: &str = "usage: agentos-vfs --socket PATH --user UID --group GID [--no-passthrough]";
 /// Exit codes as in sysexits(3).
@@ -53,13 +54,26 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(EX_USAGE);
     };
-    match run(&arguments) {
+    match with_own_buffers().and_then(|()| run(&arguments)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("agentos-vfs: failed to {failure}");
             ExitCode::from(EX_OSERR)
         }
     }
+}
+
+/// Starts this program anew with the C library told to map large buffers by themselves, always. By itself it stops that
+/// when the first one is freed, and clears what it takes from its heap instead: each mount's request buffer of 16 MiB
+/// would be in memory, touched by nobody but memset(3). The library reads its settings only when a program starts.
+fn with_own_buffers() -> Result<(), String> {
+    const SETTINGS: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.mmap_threshold=1048576");
+    if std::env::var_os(SETTINGS.0).is_some_and(|present| present == SETTINGS.1) {
+        return Ok(());
+    }
+    let own = std::env::current_exe().map_err(|error| format!("find its own program: {error}"))?;
+    let error = Command::new(own).args(std::env::args_os().skip(1)).env(SETTINGS.0, SETTINGS.1).exec();
+    Err(format!("start its own program again: {error}"))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {

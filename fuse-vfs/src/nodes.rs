@@ -34,11 +34,11 @@ impl NodeId {
     }
 }
 
-/// A name in a directory.
+/// A name in a directory; copies share the text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Name {
     pub(crate) parent: NodeId,
-    pub(crate) name: Box<OsStr>,
+    pub(crate) name: Arc<OsStr>,
 }
 
 impl Name {
@@ -57,6 +57,9 @@ pub(crate) struct Open {
     /// Present size; exact on disk, where every change of it goes through the server.
     pub(crate) size: u64,
 }
+
+/// Room for nodes that is kept.
+const SMALL: usize = 1024;
 
 /// One file.
 #[derive(Debug)]
@@ -227,6 +230,15 @@ impl Nodes {
                     candidates.push(name.parent);
                 }
             }
+        }
+        self.give_back();
+    }
+
+    /// Gives memory back once most of what was known is forgotten.
+    fn give_back(&mut self) {
+        if self.nodes.capacity() > SMALL && self.nodes.len() < self.nodes.capacity() / 8 {
+            self.nodes.shrink_to(SMALL);
+            self.by_name.shrink_to(SMALL);
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) const FIRST_STORED: u64 = 1 << 32;
 pub(crate) const ROOT: NodeId = NodeId(1);
 /// Where files may be published, besides `status`.
 const DIRECTORIES: [&str; 3] = ["policy", "tools", "ipc"];
+/// The last number of a directory that is always there: the root, these, and `mem`.
+pub(crate) const FIXED: u64 = DIRECTORIES.len() as u64 + 2;
 /// Components of a published path.
 const DEEPEST: usize = 4;
 

@@ -22,6 +22,7 @@ struct Subject {
     tree: Tree,
     area: Area,
     looked_up: Vec<fuse_vfs::NodeId>,
+    held: Vec<(fuse_vfs::NodeId, fuse_vfs::tree::Handle)>,
     _directory: tempfile::TempDir,
 }
 
@@ -35,7 +36,7 @@ impl Subject {
         let directory = tempfile::tempdir().expect("a directory");
         let nothing = Quota { bytes: 0, inodes: 0 };
         let tree = Tree::new(Purpose::Agent, vec![part(directory.path(), area, nothing)]).expect("a tree");
-        Self { tree, area, looked_up: Vec::new(), _directory: directory }
+        Self { tree, area, looked_up: Vec::new(), held: Vec::new(), _directory: directory }
     }
 
     /// Walks to the directory of `path`.
@@ -108,16 +109,20 @@ impl Subject {
             }
             Operation::Unlink(path) => {
                 let (parent, name) = (self.parent(path)?, &path[path.len() - 1]);
+                self.look(parent, name);
                 self.tree.unlink(WHO, parent, name)?;
             }
             Operation::Rmdir(path) => {
                 let (parent, name) = (self.parent(path)?, &path[path.len() - 1]);
+                self.look(parent, name);
                 self.tree.remove_directory(WHO, parent, name)?;
             }
             Operation::Rename(from, to, exchange) => {
                 let (old, new) = (self.parent(from)?, self.parent(to)?);
                 let flags = if *exchange { RenameFlags::EXCHANGE } else { RenameFlags::empty() };
                 let (name, new_name) = (&from[from.len() - 1], &to[to.len() - 1]);
+                self.look(old, name);
+                self.look(new, new_name);
                 self.tree.rename(WHO, (old, name), (new, new_name), flags)?;
             }
             Operation::Link(from, to) => {
@@ -126,8 +131,30 @@ impl Subject {
                 let entry = self.tree.link(WHO, node, parent, &to[to.len() - 1])?;
                 self.looked_up.push(entry.node);
             }
+            Operation::Hold(path) => {
+                let node = self.resolve(path)?;
+                let opened = self.tree.open(WHO, node, BOTH)?;
+                // The kernel forgets no file that is open.
+                self.looked_up.pop();
+                self.held.push((node, opened.handle));
+            }
+            Operation::Release => self.release(),
         }
         Ok(Vec::new())
+    }
+
+    /// The kernel looks at what it is about to take away, if it is there.
+    fn look(&mut self, parent: fuse_vfs::NodeId, name: &OsStr) {
+        if let Ok(entry) = self.tree.lookup(parent, name) {
+            self.looked_up.push(entry.node);
+        }
+    }
+
+    fn release(&mut self) {
+        for (node, handle) in std::mem::take(&mut self.held) {
+            self.tree.release(handle);
+            self.tree.forget(node, 1);
+        }
     }
 
     fn make(&mut self, path: &[OsString], what: NewFile<'_>) -> Result<(), Errno> {
@@ -201,8 +228,12 @@ fn compare(area: Area, operations: &[Operation]) -> Result<(), TestCaseError> {
         prop_assert_eq!(&seen, &expected, "operation {} of {:?}", index, operations);
     }
     prop_assert_eq!(subject.snapshot(), model.snapshot());
+    let used = |subject: &Subject| subject.tree.account(area).expect("an account").used();
+    prop_assert_eq!(used(&subject), model.used(), "with what is held");
+    subject.release();
+    model.apply(&Operation::Release).expect("released");
     prop_assert_eq!(subject.tree.known(), 1, "only the area's root is still known");
-    let used = subject.tree.account(area).expect("an account").used();
+    let used = used(&subject);
     prop_assert_eq!(used, model.used());
     // What is counted on the way is what a count from nothing finds.
     let nothing = Quota { bytes: 0, inodes: 0 };
@@ -213,8 +244,13 @@ fn compare(area: Area, operations: &[Operation]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// MODEL_CASES=20000 for longer.
+fn cases() -> u32 {
+    std::env::var("MODEL_CASES").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(cases()) })]
 
     #[test]
     fn a_mutable_area_is_as_the_reference(operations in proptest::collection::vec(reference::operation(), 1..60)) {

@@ -99,8 +99,8 @@ pub struct OpenMemoryReply {
     pub memory: Memory,
 }
 
-/// Begins to write what a name shall remember (needs `more`); it then belongs to the caller, unless the name already
-/// remembers something. No agent of that name may live, and none is started meanwhile.
+/// Begins to write what a name shall remember (needs `more`). Whose it is stays so; when the name remembers nothing yet, it
+/// will be the caller's, or for root that of `owner`. No agent of that name may live, and none is started meanwhile.
 ///
 /// The first reply comes with the descriptor of an empty tree's root. [`FinishRestore`] puts that tree in the place of
 /// what the name remembered before, at once and as a whole, and this call's last reply follows. When the connection
@@ -109,6 +109,9 @@ pub struct OpenMemoryReply {
 pub struct RestoreMemory {
     /// The name.
     pub name: AgentName,
+    /// The user whose it shall be; root only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<u32>,
 }
 
 /// First that the tree may be written, then that it is in its place.

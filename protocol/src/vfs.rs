@@ -94,6 +94,9 @@ pub enum Purpose {
     Inspect,
     /// Writing back what was exported; everything may be written.
     Restore,
+    /// The semantic memory that several agents share. It is mounted in each by an idmapped mount, from the uid and gid of
+    /// the order to the agent's.
+    Shared,
 }
 
 /// How much each part of a tree may hold.

@@ -67,6 +67,9 @@ pub(crate) struct Import {
     /// Forget what it remembers already
     #[arg(long)]
     pub(crate) replace: bool,
+    /// For root, when the name remembers nothing yet: the user whose it shall be
+    #[arg(long, value_name = "UID")]
+    pub(crate) owner: Option<u32>,
     /// The agent's name
     #[arg(value_parser = AgentName::parse)]
     pub(crate) name: AgentName,

@@ -2,7 +2,7 @@
 
 use super::*;
 use protocol::agent::State;
-use protocol::control::{List, ListReply, Wait};
+use protocol::control::{List, ListReply, OpenMemory, OpenMemoryReply, Wait};
 use protocol::ids::AgentName;
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, recvmsg};
 use std::io::{IoSliceMut, Read as _, Write as _};
@@ -150,4 +150,30 @@ fn a_deadline_passes_without_a_reply() {
     let (mut client, _peer) = pair();
     let deadline = Some(Instant::now() + Duration::from_millis(20));
     assert!(client.receive_until::<Wait>(deadline).expect("no failure").is_none());
+}
+
+#[test]
+fn a_descriptor_comes_in_beside_its_reply_and_nowhere_else() {
+    let name = AgentName::parse("a").expect("a name");
+    let request = OpenMemory { name: name.clone() };
+    let memory = protocol::memory::Memory { name, owner: 0, running: false, used_us: None };
+    let parameters = wire::parameters(&OpenMemoryReply { memory }).expect("parameters");
+    let reply = wire::encode(&Reply { parameters, continues: true, error: None }).expect("encoded");
+    let (read, write) = std::io::pipe().expect("a pipe");
+
+    let (mut client, peer) = pair();
+    transmit(peer.as_fd(), &reply, &[write.as_fd()]).expect("sent");
+    let (_, descriptor) = client.call_for_descriptor(&request).expect("answered");
+    drop(write);
+    rustix::io::write(&descriptor, b"through").expect("written");
+    assert!(rustix::io::fcntl_getfd(&descriptor).is_ok_and(|flags| flags.contains(rustix::io::FdFlags::CLOEXEC)));
+    drop(descriptor);
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut { read }, &mut text).expect("read");
+    assert_eq!(text, "through");
+
+    let (mut client, mut peer) = pair();
+    peer.write_all(&reply).expect("sent");
+    let failure = client.call_for_descriptor(&request).expect_err("without one");
+    assert!(matches!(failure, Failure::Descriptor { .. }), "{failure}");
 }

@@ -22,7 +22,7 @@ use std::path::Path;
 pub(crate) fn import(socket: &Path, options: &cli::Import) -> Result<u8, Failure> {
     let name = &options.name;
     let archive = input(&options.input)?;
-    let restoring = Restoring::new(socket, name)?;
+    let restoring = Restoring::new(socket, name, options.owner)?;
     let before = restoring.before.as_ref().map(|_| Opened::new(socket, name)).transpose()?;
     let decided = options.merge || options.replace;
     if let (false, Some(before)) = (decided, &before)

@@ -66,9 +66,9 @@ pub(crate) struct Restoring {
 
 impl Restoring {
     /// Begins; the name is ours until this is dropped.
-    pub(crate) fn new(socket: &Path, name: &AgentName) -> Result<Self, Failure> {
+    pub(crate) fn new(socket: &Path, name: &AgentName, owner: Option<u32>) -> Result<Self, Failure> {
         let mut client = Client::connect(socket)?;
-        let (reply, root) = client.call_for_descriptor(&RestoreMemory { name: name.clone() })?;
+        let (reply, root) = client.call_for_descriptor(&RestoreMemory { name: name.clone(), owner })?;
         let restore = reply.restore.unwrap_or_default();
         Ok(Self { tree: Tree::new(root), before: reply.memory, name: name.clone(), restore, client })
     }

@@ -2,6 +2,7 @@
 //! Nothing is decided here but who may ask.
 
 mod listing;
+mod memory;
 mod output;
 mod running;
 
@@ -9,7 +10,8 @@ use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::transport::{Descriptors, Door, Ended, Incoming, Outgoing, Parameters, parse};
 use protocol::control::{
-    Attach, Denials, Detach, Doctor, Empty, Events, Exec, Inspect, Kill, List, Logs, Method, Remove, Resize, Run, Wait,
+    Attach, Denials, Detach, Doctor, Empty, Events, Exec, FinishRestore, Inspect, Kill, List, ListMemories, Logs,
+    Method, OpenMemory, Remove, RemoveMemory, Resize, RestoreMemory, Run, Wait,
 };
 use protocol::error::ControlError;
 use rustix::fs::{OFlags, fcntl_getfl, readlink};
@@ -41,6 +43,9 @@ impl Door for Control {
             Logs::NAME => self.logs(parse(parameters)?, &caller, out).await,
             Events::NAME => self.events(parse(parameters)?, &caller, out).await,
             Denials::NAME => self.denials(parse(parameters)?, &caller, out).await,
+            OpenMemory::NAME => self.open_memory(parse(parameters)?, &caller, out).await,
+            RestoreMemory::NAME => self.restore_memory(parse(parameters)?, &caller, out).await,
+            ListMemories::NAME => self.list_memories(parse(parameters)?, &caller, out).await,
             _ => self.answer_once(&method, parameters, (caller, out)).await,
         }
     }
@@ -78,6 +83,16 @@ impl Control {
             }
             Remove::NAME => {
                 self.remove(parse(parameters)?, caller).await?;
+                out.last(&Empty {}).await
+            }
+            FinishRestore::NAME => {
+                let FinishRestore { name, restore } = parse(parameters)?;
+                self.0.finish_restore(&name, restore, &caller)?;
+                out.last(&Empty {}).await
+            }
+            RemoveMemory::NAME => {
+                let RemoveMemory { name } = parse(parameters)?;
+                out.unless_closed(self.0.forget(&name, &caller)).await??;
                 out.last(&Empty {}).await
             }
             // The transport answers for names that the interface does not have.

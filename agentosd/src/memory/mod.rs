@@ -14,13 +14,20 @@ mod mounts;
 mod names;
 mod process;
 mod published;
+mod removal;
+mod restores;
 mod seat;
 mod server;
 mod stores;
+mod views;
+mod workings;
 
 pub(crate) use published::{Published, of_policy};
+pub(crate) use restores::Restore;
 pub(crate) use seat::{Seat, Wanted};
 pub(crate) use server::Link;
+pub(crate) use stores::Kept;
+pub(crate) use views::View;
 
 use crate::group::GroupId;
 use crate::journal;
@@ -29,7 +36,8 @@ use names::Names;
 use process::Program;
 use protocol::error::ControlError;
 use protocol::ids::AgentName;
-use protocol::vfs::{MountId, Order, Quota};
+use protocol::vfs::{MountId, Order, Quota, Quotas};
+use restores::{Held, Restores};
 use rustix::io::Errno;
 use server::Client;
 use std::fs::{DirBuilder, Permissions};
@@ -42,6 +50,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use stores::Stores;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use views::Views;
+use workings::Workings;
 
 /// The server's socket in the run directory.
 const SOCKET: &str = "vfs.sock";
@@ -75,7 +85,7 @@ pub(crate) enum MemoryError {
     #[error("agentos-vfs speaks version {version}, and this agentosd {}", protocol::vfs::VERSION)]
     Version { version: u32 },
     /// An earlier agent of that name is not cleared away.
-    #[error("the files of an earlier agent of that name are still in use")]
+    #[error("its files are still in use, by an earlier agent of that name or by agentctl memory import")]
     NameBusy,
 }
 
@@ -107,6 +117,8 @@ pub(crate) struct Setup {
     pub(crate) passthrough: bool,
     /// What most agents may have in `/mem/working`.
     pub(crate) working: Option<Quota>,
+    /// What somebody who is not root may restore.
+    pub(crate) restored: Quotas,
 }
 
 /// Every agent's memory. Clones are the same.
@@ -122,6 +134,9 @@ struct Shared {
     mounts: PathBuf,
     server: u32,
     usual: Option<Quota>,
+    workings: Workings,
+    views: Views,
+    restores: Restores,
     blanks: Mutex<Vec<Blank>>,
 }
 
@@ -150,6 +165,7 @@ impl Memory {
         chown(&mounts, Some(0), Some(setup.group.map_or(0, |GroupId(id)| id))).map_err(io("set the group of"))?;
         mounts::clear(&mounts)?;
         let stores = Stores::open(setup.state.join("memory"), setup.server)?;
+        let views = Views::new(&setup);
         let program = Program {
             program: setup.program,
             socket: setup.run.join(SOCKET),
@@ -166,6 +182,9 @@ impl Memory {
             mounts,
             server: setup.server,
             usual: setup.working,
+            workings: Workings::default(),
+            views,
+            restores: Restores::default(),
             blanks: Mutex::default(),
         };
         Ok(Self(Arc::new(shared)))
@@ -193,7 +212,7 @@ impl Memory {
             close.send(()).unwrap_or(());
             keeper.await.unwrap_or_else(|error| journal::error(format_args!("agentos-vfs was not ended: {error}")));
         }
-        self.0.stores.close()?;
+        self.0.stores.close();
         std::fs::remove_dir(&self.0.mounts).map_err(|source| MemoryError::Io {
             attempt: "remove",
             path: self.0.mounts.clone(),
@@ -205,8 +224,25 @@ impl Memory {
 impl Memory {
     /// Makes a name forget. Waits until nobody has its files any more.
     pub(crate) async fn forget(&self, name: &AgentName) -> Result<(), MemoryError> {
-        let _held = self.0.names.hold(name).await?;
-        tokio::task::block_in_place(|| self.0.stores.remove(name))
+        let held = self.hold(name).await?;
+        self.forget_held(name, held)
+    }
+
+    /// The same for a name that is held already.
+    pub(crate) fn forget_held(&self, name: &AgentName, held: Held) -> Result<(), MemoryError> {
+        let removed = tokio::task::block_in_place(|| self.0.stores.remove(name));
+        drop(held);
+        removed
+    }
+
+    /// What a name remembers, if anything.
+    pub(crate) fn find(&self, name: &AgentName) -> Result<Option<Kept>, MemoryError> {
+        self.0.stores.find(name)
+    }
+
+    /// Every name that remembers something.
+    pub(crate) fn names(&self) -> Result<Vec<AgentName>, MemoryError> {
+        self.0.stores.names()
     }
 }
 

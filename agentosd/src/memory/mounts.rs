@@ -29,6 +29,17 @@ pub(super) struct Fuse {
 
 /// Makes one. On the host nothing in it is executed, no link of it followed.
 pub(super) fn fuse() -> Result<Fuse, MemoryError> {
+    // The agent is another user than whoever mounts; the kernel checks the modes that the server shows.
+    fuse_with(&["allow_other", "default_permissions"])
+}
+
+/// Makes one whose root is given to somebody who may see everything in it: a right that an agent has taken from its own
+/// files keeps nobody from reading what it remembers.
+pub(super) fn fuse_for_holders() -> Result<Fuse, MemoryError> {
+    fuse_with(&["allow_other"])
+}
+
+fn fuse_with(flags: &[&str]) -> Result<Fuse, MemoryError> {
     let fail = |attempt| MemoryError::of(attempt, Path::new(DEVICE));
     let device =
         rustix::fs::open(DEVICE, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).map_err(fail("open the device"))?;
@@ -42,8 +53,7 @@ pub(super) fn fuse() -> Result<Fuse, MemoryError> {
         let options =
             [("source", "agentos"), ("fd", &number), ("rootmode", "40000"), ("user_id", "0"), ("group_id", "0")];
         options.iter().try_for_each(|(key, value)| fsconfig_set_string(&context, *key, *value))?;
-        // The agent is another user than whoever mounts; the kernel checks the modes that the server shows.
-        ["allow_other", "default_permissions"].iter().try_for_each(|key| fsconfig_set_flag(&context, *key))?;
+        flags.iter().try_for_each(|key| fsconfig_set_flag(&context, *key))?;
         fsconfig_create(&context)?;
         fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, attributes)
     };

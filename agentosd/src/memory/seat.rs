@@ -12,6 +12,7 @@ use protocol::vfs::{MountId, Order, Purpose, Quotas, Serve};
 use rustix::io::fcntl_dupfd_cloexec;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 
@@ -40,7 +41,7 @@ pub(crate) struct Seat {
     path: PathBuf,
     store: OwnedFd,
     /// Held so that what is in `/mem/working` outlives the server.
-    working: Option<OwnedFd>,
+    working: Option<Arc<OwnedFd>>,
     published: Vec<Published>,
     /// The link over which it is served.
     number: AtomicU64,
@@ -65,7 +66,7 @@ impl Seat {
             path: shared.mounts.join(wanted.name.as_str()),
             memory: memory.clone(),
             store,
-            working,
+            working: working.map(|working| shared.workings.add(&wanted.name, working)),
             published: wanted.published,
             number: AtomicU64::new(0),
             _name: name,
@@ -84,7 +85,7 @@ impl Seat {
         let mount = &self.serve.mount;
         let copy = |fd: &OwnedFd| fcntl_dupfd_cloexec(fd, 0).map_err(MemoryError::of("hold the files of", &self.path));
         let mut fds = vec![fuse.device, copy(&self.store)?];
-        fds.extend(self.working.as_ref().map(copy).transpose()?);
+        fds.extend(self.working.as_deref().map(copy).transpose()?);
         let mut orders = vec![(Order::Serve(self.serve.clone()), fds)];
         for file in &self.published {
             orders.push(file.order(mount)?);

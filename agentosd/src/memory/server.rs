@@ -8,6 +8,7 @@
 use super::MemoryError;
 use super::client::{self, Ask, Asks};
 use super::process::{Program, Server};
+use super::views;
 use crate::journal;
 use protocol::vfs::{Answer, MountId, Order, VERSION};
 use std::collections::BTreeSet;
@@ -141,7 +142,10 @@ impl Keeper {
             Err(error) => return journal::error(format_args!("cannot speak to agentos-vfs: {error}")),
         };
         match hello(&asks).await {
-            Ok(mounts) => self.connected(asks, mounts).await,
+            Ok(mounts) => {
+                end_views(&asks, &mounts).await;
+                self.connected(asks, mounts).await;
+            }
             Err(error) => {
                 journal::error(format_args!("agentos-vfs is replaced: {}", journal::sentence(&error)));
                 connection.abort();
@@ -175,6 +179,18 @@ impl Keeper {
         }
         let kept = Arc::new(mounts.into_iter().collect());
         self.publish.send_modify(|link| *link = Link { number: link.number + 1, kept, asks: Some(asks) });
+    }
+}
+
+/// Views of an earlier daemon, for whom nobody ends them any more. After a lost connection these may be our own: whoever
+/// uses one then is told by its errors, and asks again.
+async fn end_views(asks: &Asks, mounts: &[MountId]) {
+    for mount in mounts.iter().filter(|mount| views::is_view(mount)) {
+        // Nobody needs the answer.
+        let (answer, _) = oneshot::channel();
+        let ask = Ask { order: Order::End { mount: mount.clone() }, fds: Vec::new(), answer };
+        // With the connection, the next one is asked.
+        asks.send(ask).await.unwrap_or(());
     }
 }
 

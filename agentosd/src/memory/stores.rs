@@ -3,13 +3,14 @@
 //! `files` is the server's own. The directory above it belongs to whoever started the first agent of that name, which is
 //! the record of whose the memory is: only root can reach it, and owner and name change together or not at all.
 
-use super::MemoryError;
+use super::{MemoryError, removal};
 use crate::caller::Caller;
+use crate::journal;
 use protocol::error::ControlError;
-use protocol::ids::AgentName;
-use rustix::fs::{CWD, Mode, OFlags, fstat, openat};
+use protocol::ids::{AgentName, TimeUs};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, fstat, openat, renameat, renameat_with, statat};
 use rustix::io::Errno;
-use std::fs::{self, DirBuilder};
+use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, chown};
@@ -24,6 +25,7 @@ const FILES: &str = "files";
 const PARTS: [&str; 4] = ["episodic", "semantic", "procedural", "state"];
 /// Most stores that are made beforehand.
 const MOST_BLANK: usize = 64;
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The stores.
 #[derive(Debug)]
@@ -42,41 +44,72 @@ impl Stores {
         let io = |attempt| move |path: &Path, source| MemoryError::Io { attempt, path: path.to_owned(), source };
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&root).map_err(|error| io("create")(&root, error))?;
+        let stores = Self { root: root.clone(), server, made: AtomicU64::new(0), blanks: Mutex::default() };
         for entry in root.read_dir().map_err(|error| io("list")(&root, error))? {
             let path = entry.map_err(|error| io("list")(&root, error))?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
-                fs::remove_dir_all(&path).map_err(|error| io("remove")(&path, error))?;
+                stores.discard(Unfinished(path));
             }
         }
-        Ok(Self { root, server, made: AtomicU64::new(0), blanks: Mutex::default() })
+        Ok(stores)
     }
 
     /// The store of an agent's name, which is made when it is the first of that name. Another caller's is refused.
     pub(super) fn of_agent(&self, name: &AgentName, caller: &Caller) -> Result<OwnedFd, ControlError> {
         let failed = |error: MemoryError| error.not_started();
-        let path = self.root.join(name.as_str());
-        if let Some(directory) = open_directory(&path).map_err(failed)? {
-            let stat = fstat(&directory).map_err(MemoryError::of("look at", &path)).map_err(failed)?;
-            if stat.st_uid != caller.uid {
+        if let Some(kept) = self.find(name).map_err(failed)? {
+            if kept.owner != caller.uid {
                 return Err(caller.not_permitted(
                     &format!("the name {name}"),
                     "what an agent of that name remembers belongs to another user; choose another name, or have root remove it: agentctl memory rm",
                 ));
             }
-            return self.files(&path).map_err(failed);
+            return kept.files().map_err(failed);
         }
-        self.make(&path, caller.uid).and_then(|()| self.files(&path)).map_err(failed)
+        let made = self.begin(caller.uid).and_then(|(store, files)| self.replace(name, store).map(|()| files));
+        made.map_err(failed)
     }
 
-    /// Makes an empty store. It has its name when it is whole.
-    fn make(&self, path: &Path, owner: u32) -> Result<(), MemoryError> {
-        let ready = self.blanks().pop();
-        let give = |blank: PathBuf| chown(&blank, Some(owner), None).and_then(|()| fs::rename(&blank, path));
-        // One that somebody has removed is as none.
-        if ready.is_some_and(|blank| give(blank).is_ok()) {
-            return Ok(());
+    /// What a name remembers, if anything.
+    pub(super) fn find(&self, name: &AgentName) -> Result<Option<Kept>, MemoryError> {
+        let path = self.root.join(name.as_str());
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = match openat(CWD, &path, flags, Mode::empty()) {
+            Ok(directory) => directory,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(error) => return Err(MemoryError::of("open", &path)(error)),
+        };
+        let look = || Ok((fstat(&directory)?, statat(&directory, FILES, AtFlags::SYMLINK_NOFOLLOW)?));
+        let (store, files): (Stat, Stat) = look().map_err(MemoryError::of("look at", &path))?;
+        let used = u64::try_from(files.st_mtime).unwrap_or(0).saturating_mul(1_000_000);
+        Ok(Some(Kept { owner: store.st_uid, used: TimeUs(used), path, directory, server: self.server }))
+    }
+
+    /// Every name that remembers something.
+    pub(super) fn names(&self) -> Result<Vec<AgentName>, MemoryError> {
+        let list = |source| MemoryError::Io { attempt: "list", path: self.root.clone(), source };
+        let mut names = Vec::new();
+        for entry in self.root.read_dir().map_err(list)? {
+            let entry = entry.map_err(list)?;
+            names.extend(entry.file_name().to_str().and_then(|name| AgentName::parse(name).ok()));
         }
-        let fail = |source| MemoryError::Io { attempt: "create", path: path.to_owned(), source };
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes an empty store without a name, and gives the server's directory in it.
+    pub(super) fn begin(&self, owner: u32) -> Result<(Unfinished, OwnedFd), MemoryError> {
+        let ready = self.blanks().pop();
+        let give = |blank: PathBuf| -> io::Result<(Unfinished, OwnedFd)> {
+            chown(&blank, Some(owner), None)?;
+            let files = openat(CWD, blank.join(FILES), DIRECTORY, Mode::empty())?;
+            Ok((Unfinished(blank), files))
+        };
+        // One that somebody has removed is as none.
+        if let Some(Ok(store)) = ready.map(give) {
+            return Ok(store);
+        }
+        let fail = |source| MemoryError::Io { attempt: "create a store in", path: self.root.clone(), source };
         self.blank().and_then(give).map_err(fail)
     }
 
@@ -106,31 +139,42 @@ impl Stores {
     }
 
     /// Removes what was made and not used.
-    pub(super) fn close(&self) -> Result<(), MemoryError> {
-        let remove = |path: PathBuf| {
-            fs::remove_dir_all(&path).map_err(|source| MemoryError::Io { attempt: "remove", path, source })
-        };
-        std::mem::take(&mut *self.blanks()).into_iter().try_for_each(remove)
+    pub(super) fn close(&self) {
+        for blank in std::mem::take(&mut *self.blanks()) {
+            self.discard(Unfinished(blank));
+        }
     }
 
-    /// The server's directory in a store.
-    fn files(&self, store: &Path) -> Result<OwnedFd, MemoryError> {
-        let path = store.join(FILES);
-        let files =
-            openat(CWD, &path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
-                .map_err(MemoryError::of("open", &path))?;
-        let owner = fstat(&files).map_err(MemoryError::of("look at", &path))?.st_uid;
-        if owner == self.server { Ok(files) } else { Err(MemoryError::Foreign { path, owner, server: self.server }) }
+    /// Gives a store a name, in the place of what the name remembered, which is removed. Nobody serves either any more.
+    pub(super) fn replace(&self, name: &AgentName, Unfinished(store): Unfinished) -> Result<(), MemoryError> {
+        let path = self.root.join(name.as_str());
+        let place = || match renameat_with(CWD, &store, CWD, &path, RenameFlags::NOREPLACE) {
+            Err(Errno::EXIST) => renameat_with(CWD, &store, CWD, &path, RenameFlags::EXCHANGE).map(|()| true),
+            placed => placed.map(|()| false),
+        };
+        if place().map_err(MemoryError::of("replace", &path))? {
+            self.discard(Unfinished(store));
+        }
+        Ok(())
+    }
+
+    /// Removes a store that has no name. What cannot be removed is tried again when the daemon starts.
+    pub(super) fn discard(&self, Unfinished(store): Unfinished) {
+        if let Err(error) = removal::remove_all(&store) {
+            journal::error(format_args!("cannot remove {}: {error}", store.display()));
+        }
     }
 
     /// Removes what a name remembers. Nobody serves it any more.
     pub(super) fn remove(&self, name: &AgentName) -> Result<(), MemoryError> {
         let (path, going) = (self.root.join(name.as_str()), self.unfinished());
-        match fs::rename(&path, &going).and_then(|()| fs::remove_dir_all(&going)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(MemoryError::Io { attempt: "remove", path, source: error })
+        match renameat(CWD, &path, CWD, &going) {
+            Ok(()) => {
+                self.discard(Unfinished(going));
+                Ok(())
             }
-            _ => Ok(()),
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => Err(MemoryError::of("remove", &path)(error)),
         }
     }
 
@@ -139,17 +183,36 @@ impl Stores {
     }
 }
 
-fn open_directory(path: &Path) -> Result<Option<OwnedFd>, MemoryError> {
-    match openat(CWD, path, OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(directory) => Ok(Some(directory)),
-        Err(Errno::NOENT) => Ok(None),
-        Err(error) => Err(MemoryError::of("open", path)(error)),
+/// A store that has no name yet, or no longer.
+#[derive(Debug)]
+pub(super) struct Unfinished(PathBuf);
+
+/// What a name remembers.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    /// Whose it is.
+    pub(crate) owner: u32,
+    /// When an agent began or ended with it, or it was restored.
+    pub(crate) used: TimeUs,
+    path: PathBuf,
+    directory: OwnedFd,
+    server: u32,
+}
+
+impl Kept {
+    /// The server's directory in it.
+    pub(crate) fn files(&self) -> Result<OwnedFd, MemoryError> {
+        let path = self.path.join(FILES);
+        let files = openat(&self.directory, FILES, DIRECTORY, Mode::empty()).map_err(MemoryError::of("open", &path))?;
+        let owner = fstat(&files).map_err(MemoryError::of("look at", &path))?.st_uid;
+        if owner == self.server { Ok(files) } else { Err(MemoryError::Foreign { path, owner, server: self.server }) }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn caller(uid: u32) -> Caller {
         Caller { uid, gid: uid, groups: Vec::new(), pid: 1 }

@@ -10,6 +10,7 @@ use protocol::error::ControlError;
 use protocol::wire::{self, Call, FrameError};
 use serde::Serialize;
 use std::future::Future;
+use std::os::fd::BorrowedFd;
 
 /// A call of our interface.
 #[derive(Debug)]
@@ -85,6 +86,11 @@ impl Outgoing<'_> {
         self.reply(reply, true).await
     }
 
+    /// A reply that is not the last, with a descriptor beside it.
+    pub(crate) async fn next_with<T: Serialize + Sync>(&mut self, reply: &T, fd: BorrowedFd<'_>) -> Result<(), Ended> {
+        Ok(self.transmit(&Typed { parameters: reply, continues: true }, Some(fd)).await?)
+    }
+
     /// A reply of many that are not the last: after it this user's other connections have their turn, even if the peer
     /// takes replies so fast that nothing is waited for.
     pub(crate) async fn page<T: Serialize + Sync>(&mut self, reply: &T) -> Result<(), Ended> {
@@ -99,10 +105,14 @@ impl Outgoing<'_> {
     }
 
     async fn reply<T: Serialize + Sync>(&mut self, reply: &T, continues: bool) -> Result<(), Ended> {
-        Ok(self.transmit(&Typed { parameters: reply, continues }).await?)
+        Ok(self.transmit(&Typed { parameters: reply, continues }, None).await?)
     }
 
-    async fn transmit<T: Serialize + Sync>(&mut self, reply: &T) -> Result<(), SocketError> {
+    async fn transmit<T: Serialize + Sync>(
+        &mut self,
+        reply: &T,
+        fd: Option<BorrowedFd<'_>>,
+    ) -> Result<(), SocketError> {
         if self.oneway {
             return Ok(());
         }
@@ -113,7 +123,7 @@ impl Outgoing<'_> {
             }
             other => other?,
         };
-        self.socket.send(&bytes).await
+        self.socket.send(&bytes, fd).await
     }
 
     /// Waits for `future`, unless the peer goes away first.
@@ -145,17 +155,17 @@ async fn one_call<D: Door>(socket: &mut Socket, caller: &Caller, door: &D) -> Re
     let parameters = Parameters::new(parameters, size);
     let mut out = Outgoing { socket, more: more && !oneway, oneway };
     if upgrade {
-        return out.transmit(&service::not_implemented(&method)).await;
+        return out.transmit(&service::not_implemented(&method), None).await;
     }
     if let Some(reply) = service::answer(&method, &parameters) {
-        return out.transmit(&reply).await;
+        return out.transmit(&reply, None).await;
     }
     let method = method.rsplit('.').next().unwrap_or_default().to_owned();
     let incoming = Incoming { method, parameters, fds, caller: caller.clone() };
     match door.answer(incoming, &mut out).await {
         Ok(()) => Ok(()),
-        Err(Ended::Refused(error)) => out.transmit(&error.to_reply()).await,
-        Err(Ended::ExpectedMore) => out.transmit(&service::expected_more()).await,
+        Err(Ended::Refused(error)) => out.transmit(&error.to_reply(), None).await,
+        Err(Ended::ExpectedMore) => out.transmit(&service::expected_more(), None).await,
         Err(Ended::Connection(error)) => Err(error),
     }
 }

@@ -2,9 +2,13 @@
 
 use super::descriptors::Descriptors;
 use protocol::wire::{Decoder, FrameError, MAX_FDS, MAX_MESSAGE, PAGE};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendFlags, recvmsg, send};
-use std::io::{self, IoSliceMut};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
+};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -95,13 +99,16 @@ impl Socket {
         Ok(decoder.push(&chunk[..count])?)
     }
 
-    /// Sends all of it, unless the peer stops taking bytes.
-    pub(crate) async fn send(&mut self, mut bytes: &[u8]) -> Result<(), SocketError> {
+    /// Sends all of it, unless the peer stops taking bytes; a descriptor goes with the first of them.
+    pub(crate) async fn send(&mut self, mut bytes: &[u8], mut fd: Option<BorrowedFd<'_>>) -> Result<(), SocketError> {
         while !bytes.is_empty() {
-            let once = || send(&self.stream, bytes, SendFlags::NOSIGNAL).map_err(io::Error::from);
+            let once = || send_once(&self.stream, bytes, fd);
             let sent = timeout(PATIENCE, self.stream.async_io(Interest::WRITABLE, once));
             match sent.await.map_err(|_| SocketError::Stuck)? {
-                Ok(count) => bytes = &bytes[count..],
+                Ok(count) => {
+                    bytes = &bytes[count..];
+                    fd = None;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Err(SocketError::Closed),
                 Err(error) => return Err(error.into()),
@@ -109,6 +116,15 @@ impl Socket {
         }
         Ok(())
     }
+}
+
+fn send_once(stream: &UnixStream, bytes: &[u8], fd: Option<BorrowedFd<'_>>) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if fd.is_some() && !ancillary.push(SendAncillaryMessage::ScmRights(fd.as_slice())) {
+        return Err(io::Error::other("there is no room for a descriptor"));
+    }
+    Ok(sendmsg(stream, &[IoSlice::new(bytes)], &mut ancillary, SendFlags::NOSIGNAL)?)
 }
 
 /// One recvmsg(2). The outer error makes the caller wait, the inner one ends the connection.

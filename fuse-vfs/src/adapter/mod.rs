@@ -33,13 +33,17 @@ const ATTRIBUTES: Duration = Duration::from_secs(1);
 /// Waits for the disk of one mount that have a thread of their own; further ones keep the mount waiting.
 const MOST_WAITS: usize = 16;
 
-/// Whom the files belong to.
+/// How a mount is served.
 #[derive(Clone, Copy, Debug)]
-pub struct Owner {
-    /// User.
+pub struct Terms {
+    /// The user whom the files belong to.
     pub uid: u32,
-    /// Group.
+    /// Their group.
     pub gid: u32,
+    /// Give the kernel the backing files.
+    pub passthrough: bool,
+    /// Let root make idmapped mounts of it. The kernel then tells who asks only where a file is made.
+    pub idmapped: bool,
 }
 
 /// A tree that the kernel, the clock and the daemon all ask.
@@ -73,18 +77,12 @@ impl Mounted {
     ///
     /// # Errors
     /// When the device is not mounted, or the kernel's FUSE is too old.
-    pub fn new(tree: SharedTree, owner: Owner, passthrough: bool, device: OwnedFd) -> io::Result<Self> {
+    pub fn new(tree: SharedTree, terms: Terms, device: OwnedFd) -> io::Result<Self> {
         let mut config = Config::default();
         config.acl = SessionACL::All;
         let expiry = Arc::new(Expiry::new(Arc::downgrade(&tree)));
-        let adapter = Adapter {
-            tree,
-            owner,
-            passthrough,
-            backing: Mutex::default(),
-            waits: Arc::default(),
-            expiry: Arc::clone(&expiry),
-        };
+        let adapter =
+            Adapter { tree, terms, backing: Mutex::default(), waits: Arc::default(), expiry: Arc::clone(&expiry) };
         let session = Session::from_fd(adapter, device, SessionACL::All, config)?;
         expiry.begin(Kernel(session.notifier()));
         Ok(Self(session))
@@ -109,8 +107,7 @@ struct Backing {
 #[derive(Debug)]
 struct Adapter {
     tree: SharedTree,
-    owner: Owner,
-    passthrough: bool,
+    terms: Terms,
     /// One for an inode at a time, as the kernel demands, from its first handle to its last.
     backing: Mutex<HashMap<NodeId, Backing>>,
     waits: Arc<AtomicUsize>,
@@ -127,9 +124,9 @@ impl Adapter {
     fn caller(&self, request: &Request) -> Caller {
         match request.uid() {
             0 => Caller::Root,
-            uid if uid == self.owner.uid => Caller::Agent,
-            // Through an idmapped mount, which only root can make, the kernel tells no user but where a file is made.
-            u32::MAX => Caller::Agent,
+            uid if uid == self.terms.uid => Caller::Agent,
+            // Nobody else reaches such a mount, and whoever it is has passed the kernel's own check.
+            _ if self.terms.idmapped => Caller::Agent,
             _ => Caller::Other,
         }
     }
@@ -146,8 +143,8 @@ impl Adapter {
             kind: words::kind(attributes.file_type),
             perm: attributes.mode,
             nlink: attributes.links,
-            uid: self.owner.uid,
-            gid: self.owner.gid,
+            uid: self.terms.uid,
+            gid: self.terms.gid,
             rdev: 0,
             blksize: 4096,
             flags: 0,
@@ -168,7 +165,7 @@ impl Adapter {
     fn reply_attr(&self, reply: ReplyAttr, node: INodeNo, attributes: Result<Attributes, Error>) {
         match attributes {
             Ok(attributes) => {
-                let stable = crate::tree::is_stored(NodeId(node.0));
+                let stable = crate::tree::is_lasting(NodeId(node.0));
                 reply.attr(if stable { &ATTRIBUTES } else { &Duration::ZERO }, &self.attr(&attributes));
             }
             Err(error) => reply.error(errno(error)),
@@ -184,7 +181,7 @@ impl Adapter {
             Io::PassthroughMappings(file) => (file, FopenFlags::FOPEN_NOFLUSH | FopenFlags::FOPEN_DIRECT_IO),
         };
         let direct = Way::Plain(FopenFlags::FOPEN_NOFLUSH | FopenFlags::FOPEN_DIRECT_IO);
-        if !self.passthrough {
+        if !self.terms.passthrough {
             return direct;
         }
         let mut backing = self.backing.lock().unwrap_or_else(PoisonError::into_inner);

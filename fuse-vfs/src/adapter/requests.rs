@@ -2,6 +2,7 @@
 
 use super::words::{access, errno, how_to_set, kind, new_file, new_time, permissions};
 use super::{Adapter, Way, lock};
+use crate::area::Purpose;
 use crate::nodes::NodeId;
 use crate::tree::{Changes, Handle, NewFile};
 use fuser::{
@@ -51,13 +52,19 @@ impl Filesystem for Adapter {
             InitFlags::FUSE_HANDLE_KILLPRIV_V2,
             InitFlags::FUSE_CACHE_SYMLINKS,
             InitFlags::FUSE_ASYNC_DIO,
-            InitFlags::FUSE_ALLOW_IDMAP,
         ] {
-            if config.capabilities().contains(wanted) {
+            // The kernel maps ids only where it checks modes itself, which it does for agents.
+            let possible = wanted != InitFlags::FUSE_ALLOW_IDMAP || lock(&self.tree).purpose() == Purpose::Agent;
+            if possible && config.capabilities().contains(wanted) {
                 config.add_capabilities(wanted).map_err(|_| io::Error::from(io::ErrorKind::Unsupported))?;
             }
         }
-        if self.passthrough {
+        if self.terms.idmapped {
+            config.add_capabilities(InitFlags::FUSE_ALLOW_IDMAP).map_err(|_| {
+                io::Error::new(io::ErrorKind::Unsupported, "this kernel has no idmapped FUSE mounts (Linux 6.12)")
+            })?;
+        }
+        if self.terms.passthrough {
             config.set_max_stack_depth(STACKED).map_err(refused)?;
             config.add_capabilities(InitFlags::FUSE_PASSTHROUGH).map_err(|_| {
                 io::Error::new(
@@ -101,7 +108,7 @@ impl Filesystem for Adapter {
         _: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        if uid.is_some_and(|uid| uid != self.owner.uid) || gid.is_some_and(|gid| gid != self.owner.gid) {
+        if uid.is_some_and(|uid| uid != self.terms.uid) || gid.is_some_and(|gid| gid != self.terms.gid) {
             return reply.error(Errno::EPERM);
         }
         let changes =

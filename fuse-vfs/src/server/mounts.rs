@@ -1,7 +1,7 @@
 //! What is served: the mounts, each with a thread of its own.
 
 use super::store::{Boot, Store};
-use crate::adapter::{Mounted, Owner, SharedTree, lock};
+use crate::adapter::{Mounted, SharedTree, Terms, lock};
 use crate::area::{Area, Purpose};
 use protocol::vfs::{self, MountId, Quota, Quotas, Serve};
 use rustix::io::Errno;
@@ -125,9 +125,14 @@ impl Mounts {
         let (tree, uncounted) =
             store.tree(order, purpose, working).map_err(|error| Failure::Store(name.clone(), error))?;
         let tree = Arc::new(Mutex::new(tree));
-        let owner = Owner { uid: order.uid, gid: order.gid };
-        let mounted = Mounted::new(Arc::clone(&tree), owner, self.passthrough, device)
-            .map_err(|error| Failure::Device(name.clone(), error))?;
+        let terms = Terms {
+            uid: order.uid,
+            gid: order.gid,
+            passthrough: self.passthrough,
+            idmapped: purpose == Purpose::Shared,
+        };
+        let mounted =
+            Mounted::new(Arc::clone(&tree), terms, device).map_err(|error| Failure::Device(name.clone(), error))?;
         let mount = Arc::new(Mount { tree, store, purpose });
         self.served().insert(order.mount.clone(), Arc::clone(&mount));
         let (mounts, id) = (Arc::clone(self), order.mount.clone());
@@ -205,5 +210,6 @@ fn purpose(purpose: vfs::Purpose) -> Purpose {
         vfs::Purpose::Agent => Purpose::Agent,
         vfs::Purpose::Inspect => Purpose::Inspect,
         vfs::Purpose::Restore => Purpose::Restore,
+        vfs::Purpose::Shared => Purpose::Shared,
     }
 }

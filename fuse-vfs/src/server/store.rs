@@ -72,8 +72,11 @@ impl Store {
             let account = Account::on_disk(limit, used.unwrap_or(NOTHING));
             parts.push(Part { area, directory: self.part(area)?, account });
         }
-        let tree = Tree::new(purpose, parts)?;
-        if purpose != Purpose::Inspect {
+        let mut tree = Tree::new(purpose, parts)?;
+        if purpose == Purpose::Inspect {
+            // Nothing is bounded, so that nobody has to wait for a count before somebody wants to know it.
+            tree.count_when_asked(std::mem::take(&mut uncounted));
+        } else {
             self.forget_counters()?;
         }
         Ok((tree, uncounted))

@@ -146,6 +146,10 @@ impl Tree {
     /// # Errors
     /// ESTALE for one that this tree does not have.
     pub fn area_usage(&mut self, area: Area) -> Result<(Quota, Quota)> {
+        if self.uncounted.remove(&area) {
+            let counted = self.count(area)?;
+            self.set_account(area, counted);
+        }
         let account = self.account(area).ok_or(Errno::STALE)?;
         let (limit, mut used) = (account.limit(), account.used());
         if area == Area::Working

@@ -103,15 +103,16 @@ impl Tree {
         let open = self.nodes.get_mut(id)?.open.as_mut().ok_or(Errno::STALE)?;
         open.handles += 1;
         let file = Arc::clone(&open.file);
-        let io = match (area, self.purpose) {
-            (_, Purpose::Inspect | Purpose::Restore) => Io::Direct,
+        let io = match (self.purpose, area, access.write) {
+            // Another mount of the same store may be at work: nothing is cached.
+            (Purpose::Inspect | Purpose::Restore, ..) => Io::Direct,
             // The size of the tmpfs bounds it, and its pages are the writer's.
-            (Area::Working, Purpose::Agent) => Io::Passthrough(file),
+            (_, Area::Working, _) => Io::Passthrough(file),
             // A mapping of the backing file could be written to.
-            (Area::Episodic, Purpose::Agent) if access.write => Io::Direct,
-            (Area::Episodic, Purpose::Agent) => Io::Cached,
-            (_, Purpose::Agent) if access.write => Io::PassthroughMappings(file),
-            (_, Purpose::Agent) => Io::Passthrough(file),
+            (_, Area::Episodic, true) => Io::Direct,
+            (_, Area::Episodic, false) => Io::Cached,
+            (_, Area::Semantic | Area::Procedural | Area::State, true) => Io::PassthroughMappings(file),
+            (_, Area::Semantic | Area::Procedural | Area::State, false) => Io::Passthrough(file),
         };
         let handle = self.handles.insert(Held::File(FileHandle { node: id, access }));
         Ok(Opened { handle, node: id, io })

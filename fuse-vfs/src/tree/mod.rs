@@ -23,7 +23,7 @@ use crate::area::{Area, Caller, Change, Purpose, may};
 use crate::attributes::{Attributes, Time};
 use crate::directories::Directories;
 use crate::nodes::{Name, Node, NodeId, Nodes};
-use crate::published::{FIRST_STORED, Published, ROOT, is_name};
+use crate::published::{FIRST_STORED, FIXED, Published, ROOT, is_name};
 use crate::quota::Account;
 use rustix::fs::{AtFlags, FileType, Statx, StatxFlags, statx};
 use rustix::io::Errno;
@@ -76,6 +76,8 @@ pub struct Tree {
     nodes: Nodes,
     directories: Directories,
     accounts: BTreeMap<Area, Account>,
+    /// Areas that are counted when somebody asks how much they hold.
+    uncounted: BTreeSet<Area>,
     handles: handles::Handles,
     /// Files of `working` that expire, the next one first, in nanoseconds of CLOCK_BOOTTIME.
     expiring: BTreeSet<(u64, NodeId)>,
@@ -94,6 +96,7 @@ impl Tree {
             nodes: Nodes::default(),
             directories: Directories::default(),
             accounts: BTreeMap::new(),
+            uncounted: BTreeSet::new(),
             handles: handles::Handles::default(),
             expiring: BTreeSet::new(),
         };
@@ -106,7 +109,10 @@ impl Tree {
             let parent = if area == Area::State { ROOT } else { memory };
             tree.published.attach(parent, OsStr::new(area.name()), id, now);
         }
-        tree.find_expiring()?;
+        // Whoever only looks leaves that to the tree of the agent.
+        if purpose != Purpose::Inspect {
+            tree.find_expiring()?;
+        }
         Ok(tree)
     }
 
@@ -114,6 +120,12 @@ impl Tree {
     #[must_use]
     pub fn root() -> NodeId {
         ROOT
+    }
+
+    /// What it is for.
+    #[must_use]
+    pub fn purpose(&self) -> Purpose {
+        self.purpose
     }
 
     /// What an area holds.
@@ -211,13 +223,19 @@ impl Tree {
     }
 
     fn entry(&self, node: NodeId, area: Area, stat: &Statx) -> Entry {
-        Entry { node, attributes: shown(area, stat), stable: self.purpose == Purpose::Agent }
+        Entry { node, attributes: shown(area, stat), stable: matches!(self.purpose, Purpose::Agent | Purpose::Shared) }
     }
 }
 
 /// Whether a number is that of a file beneath an area, and not of a published one.
 pub(crate) fn is_stored(id: NodeId) -> bool {
     id.0 >= FIRST_STORED
+}
+
+/// Whether a number is of a stored file or of a directory that stands from the beginning to the end (those of
+/// [`Published::new`], and `mem` after them): its name means the same node for ever, so the kernel may remember it.
+pub(crate) fn is_lasting(id: NodeId) -> bool {
+    is_stored(id) || id.0 <= FIXED
 }
 
 fn shown(area: Area, stat: &Statx) -> Attributes {

@@ -1,6 +1,6 @@
 //! Finding and making names.
 
-use super::{Change, Entry, Errno, Result, Tree, WANTED, is_stored, shown};
+use super::{Change, Entry, Errno, Result, Tree, WANTED, is_lasting, is_stored, shown};
 use crate::area::{Area, Caller};
 use crate::attributes::Attributes;
 use crate::nodes::{Name, NodeId};
@@ -53,7 +53,7 @@ impl Tree {
         if is_stored(node) {
             self.nodes.remember(node);
         }
-        Ok(Entry { node, attributes: self.attributes(node)?, stable: is_stored(node) })
+        Ok(Entry { node, attributes: self.attributes(node)?, stable: is_lasting(node) })
     }
 
     /// What `node` is.

@@ -33,10 +33,19 @@ impl Tree {
     ) -> Result<()> {
         let Some(root) = self.area_root(area) else { return Ok(()) };
         let (mut open, mut seen) = (vec![root], Vec::new());
+        let looking = self.purpose == Purpose::Inspect;
         while let Some(parent) = open.pop() {
-            let directory = self.directory(parent)?;
+            // While it is only looked at, an agent may be changing it.
+            let vanished = |error: &Errno| *error == Errno::NOENT && looking;
+            let directory = match self.directory(parent) {
+                Err(error) if vanished(&error) => continue,
+                other => other?,
+            };
             for name in entries(&directory)? {
-                let stat = statx(&*directory, &name, AtFlags::SYMLINK_NOFOLLOW, WANTED)?;
+                let stat = match statx(&*directory, &name, AtFlags::SYMLINK_NOFOLLOW, WANTED) {
+                    Err(error) if vanished(&error) => continue,
+                    other => other?,
+                };
                 let found = Found { directory: &directory, name: Name::new(parent, &name), stat };
                 visit(self, &found)?;
                 if found.file_type() == FileType::Directory {
@@ -57,6 +66,11 @@ impl Tree {
         if !self.nodes.contains(id) {
             self.directories.close(id);
         }
+    }
+
+    /// Leaves the counting of areas until somebody asks for it.
+    pub fn count_when_asked(&mut self, areas: impl IntoIterator<Item = Area>) {
+        self.uncounted.extend(areas);
     }
 
     /// A tree of its own on one part, in which [`Tree::count`] keeps nobody waiting for this one.

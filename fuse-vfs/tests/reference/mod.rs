@@ -17,13 +17,23 @@ pub(crate) enum Operation {
     Create(Names),
     Mkdir(Names),
     Symlink(Names),
-    Write { path: Names, offset: u64, length: usize, byte: u8, append: bool },
+    Write {
+        path: Names,
+        offset: u64,
+        length: usize,
+        byte: u8,
+        append: bool,
+    },
     Read(Names),
     Truncate(Names, u64),
     Unlink(Names),
     Rmdir(Names),
     Rename(Names, Names, bool),
     Link(Names, Names),
+    /// Open it, and keep it open.
+    Hold(Names),
+    /// Close what is held.
+    Release,
 }
 
 /// Operations on few names, so that they meet.
@@ -44,6 +54,8 @@ pub(crate) fn operation() -> impl Strategy<Value = Operation> {
         1 => path().prop_map(Operation::Rmdir),
         3 => (path(), path(), proptest::bool::weighted(0.2)).prop_map(|(a, b, c)| Operation::Rename(a, b, c)),
         2 => (path(), path()).prop_map(|(a, b)| Operation::Link(a, b)),
+        3 => path().prop_map(Operation::Hold),
+        1 => Just(Operation::Release),
     ]
 }
 
@@ -58,13 +70,15 @@ enum File {
 #[derive(Debug)]
 pub(crate) struct Model {
     files: Vec<File>,
+    /// Files that are open: they count until they are closed, with a name or without.
+    held: Vec<usize>,
     append_only: bool,
     limit: Quota,
 }
 
 impl Model {
     pub(crate) fn new(append_only: bool, limit: Quota) -> Self {
-        Self { files: vec![File::Directory(BTreeMap::new())], append_only, limit }
+        Self { files: vec![File::Directory(BTreeMap::new())], held: Vec::new(), append_only, limit }
     }
 
     fn entries(&self, directory: usize) -> Result<&BTreeMap<OsString, usize>, Errno> {
@@ -115,7 +129,12 @@ impl Model {
     }
 
     pub(crate) fn used(&self) -> Quota {
-        let linked = self.linked();
+        let mut linked = self.linked();
+        for held in &self.held {
+            if !linked.contains(held) {
+                linked.push(*held);
+            }
+        }
         let bytes = |file: &usize| match &self.files[*file] {
             File::Regular(content) => 4096 + (content.len() as u64).next_multiple_of(4096),
             _ => 4096,
@@ -170,6 +189,12 @@ impl Model {
             Operation::Rmdir(path) => self.remove(path, true)?,
             Operation::Rename(from, to, exchange) => self.rename(from, to, *exchange)?,
             Operation::Link(from, to) => self.link(from, to)?,
+            Operation::Hold(path) => {
+                self.regular(path)?;
+                let file = self.find(path)?;
+                self.held.push(file);
+            }
+            Operation::Release => self.held.clear(),
         }
         Ok(Vec::new())
     }
