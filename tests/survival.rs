@@ -37,7 +37,7 @@ impl Host {
             namespaces.extend(targets.filter(|target| is_namespace(target)));
         }
         Self {
-            mounts: fs::read_to_string("/proc/self/mountinfo").expect("mounts").lines().count(),
+            mounts: mounts(&daemon.place().display().to_string()),
             cgroups: groups.iter().flat_map(|group| directories(group)).collect(),
             namespaces: namespaces.len(),
             processes: ours.len(),
@@ -59,6 +59,12 @@ impl Host {
         });
         last
     }
+}
+
+/// Mounts of the host, without those of other daemons' agents.
+fn mounts(place: &str) -> usize {
+    let all = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+    all.lines().filter(|line| !line.contains("/run/agents/") || line.contains(place)).count()
 }
 
 /// `pipe:[…]` and `socket:[…]` look alike.
