@@ -102,21 +102,20 @@ impl Seat {
         let place = async { tokio::task::block_in_place(|| mounts::place(&fuse.root, &self.path)) };
         let (served, placed) = tokio::join!(self.memory.0.client.order(orders), place);
         placed?;
-        let number = served?;
-        self.number.store(number.min(self.mount_shared().await?.unwrap_or(number)), Ordering::Release);
-        Ok(())
+        self.number.store(served?, Ordering::Release);
+        self.mount_shared().await
     }
 
-    /// Shows what is shared in the mount on the host, and tells over which link it is served.
-    async fn mount_shared(&self) -> Result<Option<u64>, MemoryError> {
+    /// Shows what is shared in the mount on the host.
+    async fn mount_shared(&self) -> Result<(), MemoryError> {
         let share = self.share.lock().await;
-        let Some(share) = &*share else { return Ok(None) };
-        let number = self.memory.0.rejoin(share).await?;
+        let Some(share) = &*share else { return Ok(()) };
+        self.memory.0.rejoin(share).await?;
         let (source, path) = (share.part().to_owned(), self.path.join("mem/semantic"));
         // On a thread of its own, which waits until the server has counted what a crash left uncounted.
         let shown = tokio::task::spawn_blocking(move || mounts::show(&source, &path));
         match tokio::time::timeout(PATIENCE, shown).await {
-            Ok(shown) => shown.map_err(|_| MemoryError::Gone)?.map(|()| Some(number)),
+            Ok(shown) => shown.map_err(|_| MemoryError::Gone)?,
             Err(_) => Err(MemoryError::Silent),
         }
     }

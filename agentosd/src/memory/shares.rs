@@ -132,8 +132,9 @@ impl Shared {
         Ok(share)
     }
 
-    /// Has it served by the present server, and tells over which link.
-    pub(super) async fn rejoin(&self, share: &Share) -> Result<u64, MemoryError> {
+    /// Has it served by the present server. Whoever asks after its own mount was served loses that with this one, and so
+    /// need not watch both.
+    pub(super) async fn rejoin(&self, share: &Share) -> Result<(), MemoryError> {
         let waited = tokio::time::timeout(PATIENCE * 2, share.used.lock()).await;
         let mut used = waited.map_err(|_| MemoryError::ShareBusy)?;
         self.keep(&share.path, &mut used).await
@@ -147,18 +148,17 @@ impl Shared {
     }
 
     /// Serves what is not served, or was by a server that is lost: the first agent that notices does it for all.
-    async fn keep(&self, path: &Path, used: &mut Use) -> Result<u64, MemoryError> {
+    async fn keep(&self, path: &Path, used: &mut Use) -> Result<(), MemoryError> {
         let served = used.served.as_mut().ok_or(MemoryError::Gone)?;
         let current = self.client.link().borrow().clone();
         if served.number > 0 && !current.lost(served.number, &served.serve.mount) {
-            return Ok(served.number);
+            return Ok(());
         }
         let fuse = tokio::task::block_in_place(|| mounts::unmount_all(path).and_then(|()| mounts::fuse()))?;
         let store = fcntl_dupfd_cloexec(&served.store, 0).map_err(MemoryError::of("hold the files of", path))?;
         let order = (Order::Serve(served.serve.clone()), vec![fuse.device, store]);
         served.number = self.client.order(vec![order]).await?;
-        tokio::task::block_in_place(|| mounts::place(&fuse.root, path))?;
-        Ok(served.number)
+        tokio::task::block_in_place(|| mounts::place(&fuse.root, path))
     }
 
     async fn end_unused(&self, path: &Path, used: &mut Use) {
