@@ -50,7 +50,7 @@ fn files_past_the_quota_are_refused_and_the_file_system_tells_it() {
     let launch = small(&daemon, "inodes: 50").name(&daemon.unique("inodes"));
     for part in ["/mem/working"].into_iter().chain(ON_DISK) {
         let script =
-            format!("cd {part}; df --output=itotal . | tail -1; for i in $(seq 60); do : > f$i; done; ls | wc -l");
+            format!("cd {part}; df --output=itotal . | tail -1; for i in $(seq 60); do true > f$i; done; ls | wc -l");
         let text = says(&daemon, &launch, &script);
         assert!(text.contains("Disk quota exceeded"), "{part}: {text}");
         let numbers: Vec<_> = text.lines().filter_map(|line| line.trim().parse::<u32>().ok()).collect();

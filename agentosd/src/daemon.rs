@@ -118,6 +118,7 @@ impl Daemon {
             caller: caller.clone(),
             uid: agent.uid,
             quotas: launch.quotas,
+            sharing: launch.sharing.clone(),
             published: memory::of_policy(&policy),
         };
         let mut record = Record::new(agent, run.remove);

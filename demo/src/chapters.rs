@@ -119,9 +119,33 @@ pub(crate) fn signals(story: &mut Story, daemon: &Daemon, cli: &Cli) -> Result<(
     Ok(())
 }
 
+/// What one run remembers, the next one knows; what it was told to remember is not rewritten.
+pub(crate) fn memory(story: &mut Story, daemon: &Daemon) -> Result<()> {
+    story.chapter("4. What an agent remembers");
+    let run = |script: &str| daemon.ask(&["run", "--name", "notes", "--policy", "base", "--", "sh", "-c", script]);
+    let learn = "echo 'build it with make' > /mem/semantic/notes; echo 'run 1: read the README' >> /mem/episodic/log
+        { echo forged > /mem/episodic/log; rm /mem/episodic/log; echo 'mode: audit' > /policy/rules.yaml; } 2>&1; true";
+    story.note("run 1 writes notes, appends to its log, then tries to rewrite the log and its policy:");
+    let refusals = run(learn)?;
+    for line in refusals.lines() {
+        story.note(&format!("  {line}"));
+    }
+    story.check("all three attempts were refused", refuse(refusals.lines().count() != 3, || refusals.clone()));
+    daemon.ask(&["rm", "notes"])?;
+    let known = run("cat /mem/semantic/notes /mem/episodic/log")?;
+    let expected = "build it with make\nrun 1: read the README\n";
+    story.check("run 2, of the same name, knows what run 1 wrote", refuse(known != expected, || known.clone()));
+    let log = daemon.ask(&["memory", "cat", "notes", "/mem/episodic/log"])?;
+    story.check(
+        "agentctl memory cat notes /mem/episodic/log: the operator reads it, no agent running",
+        refuse(log != "run 1: read the README\n", || log.clone()),
+    );
+    Ok(())
+}
+
 /// What the daemon can tell afterwards.
 pub(crate) fn records(story: &mut Story, daemon: &Daemon) -> Result<()> {
-    story.chapter("4. The record");
+    story.chapter("5. The record");
     for arguments in [&["denials", "hostile"][..], &["denials", "demo"], &["events"]] {
         story.note(&format!("$ agentctl {}", arguments.join(" ")));
         for line in daemon.ask(arguments)?.lines() {

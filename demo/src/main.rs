@@ -58,6 +58,7 @@ fn tell(arguments: &Arguments, story: &mut Story) -> Result<()> {
     chapters::honest(story, &daemon, &cli)?;
     chapters::hostile(story, &daemon, &cli)?;
     chapters::signals(story, &daemon, &cli)?;
+    chapters::memory(story, &daemon)?;
     chapters::records(story, &daemon)?;
     chapters::end(story, daemon, place.path())?;
     place.close().context("failed to remove the demo's directory")

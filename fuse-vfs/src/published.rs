@@ -18,8 +18,8 @@ pub(crate) const FIRST_STORED: u64 = 1 << 32;
 pub(crate) const ROOT: NodeId = NodeId(1);
 /// Where files may be published, besides `status`.
 const DIRECTORIES: [&str; 3] = ["policy", "tools", "ipc"];
-/// The last number of a directory that is always there: the root, these, and `mem`.
-pub(crate) const FIXED: u64 = DIRECTORIES.len() as u64 + 2;
+/// The last number of a directory that is always there, or never: the root, these, `mem`, and the place in it for a mount.
+pub(crate) const FIXED: u64 = DIRECTORIES.len() as u64 + 3;
 /// Components of a published path.
 const DEEPEST: usize = 4;
 
@@ -65,8 +65,15 @@ impl Published {
         self.items.get_mut(usize::try_from(id.0).ok()?.checked_sub(1)?)
     }
 
-    /// Makes or finds the item `name` within a directory; a new one is a directory.
+    /// Makes or finds the item `name` within a directory, and lists it there; a new one is a directory.
     pub(crate) fn child(&mut self, parent: NodeId, name: &OsStr, now: Time) -> NodeId {
+        let id = self.reserve(parent, name, now);
+        self.attach(parent, name, id, now);
+        id
+    }
+
+    /// The same without listing it.
+    pub(crate) fn reserve(&mut self, parent: NodeId, name: &OsStr, now: Time) -> NodeId {
         let known = self.items.iter().position(|item| item.parent == parent && item.name == name);
         let index = known.unwrap_or(self.items.len());
         let id = NodeId(index as u64 + 1);
@@ -74,7 +81,6 @@ impl Published {
             let content = Content::Directory(BTreeMap::new());
             self.items.push(Item { parent, name: name.to_owned(), content, changed: now });
         }
-        self.attach(parent, name, id, now);
         id
     }
 

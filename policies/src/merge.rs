@@ -94,7 +94,6 @@ impl Merged {
         note("signals", file.signals.as_ref().map(line));
         note("policies", file.policies.as_ref().map(line));
         note("network", file.network.as_ref().map(line));
-        note("memory.semantic_shared", file.memory.semantic_shared.as_ref().map(line));
         note("on_violation", file.on_violation.as_ref().map(line));
     }
 

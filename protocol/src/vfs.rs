@@ -17,7 +17,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Version of this interface. A server that answers [`Order::Hello`] with another one is replaced.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Longest message in bytes.
 pub const MAX_MESSAGE: usize = 64 << 10;
 /// Most descriptors beside a message.
@@ -82,6 +82,9 @@ pub struct Serve {
     pub gid: u32,
     /// Bounds, by part. Parts that are not named do not exist in this tree.
     pub quotas: Quotas,
+    /// `mem/semantic` is an empty directory, for a mount of [`Purpose::Shared`]; `quotas` names no `semantic` then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared_semantic: bool,
 }
 
 /// What a mount is for.
@@ -166,6 +169,7 @@ mod tests {
             uid: 7,
             gid: 8,
             quotas: Quotas { working: quota, state: quota, ..Quotas::default() },
+            shared_semantic: false,
         });
         let text = serde_json::to_string(&order).expect("plain data");
         assert_eq!(

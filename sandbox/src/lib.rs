@@ -14,4 +14,5 @@ mod sys;
 
 pub use stage::run as run_stage;
 pub use sys::kernel::landlock_abi;
+pub use sys::mount::make_read_only;
 pub use sys::signal::send_signal;

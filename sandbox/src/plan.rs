@@ -165,7 +165,8 @@ pub struct Part {
 pub enum Place {
     /// `/mem`: read and write.
     Memory,
-    /// `/mem/semantic`, over what [`Self::Memory`] has there: read and write.
+    /// `/mem/semantic`, over what [`Self::Memory`] has there: read and write. The source is idmapped, so that what
+    /// belongs to its owner is the agent's.
     Semantic,
     /// `/state`: read and write.
     State,

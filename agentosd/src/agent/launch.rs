@@ -21,7 +21,6 @@ use protocol::event::What;
 use sandbox::message::{Failure, Order, Report};
 use sandbox::plan::Part;
 use std::fs::File;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -140,11 +139,8 @@ impl Task {
 
     /// Has the stage go on once the agent's files are served, and waits until the main process runs.
     async fn begin(&mut self, mut ordered: Ordered) -> Result<Begun, Failed> {
-        match ordered.stage.link.order(&Order::Served, Vec::new()) {
-            Ok(()) => {}
-            // It has failed already, and its report says why.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Err(error) => return Err((ordered.stage, ControlError::NotStarted { message: error.to_string() })),
+        if let Err(error) = ordered.stage.link.order(&Order::Served, Vec::new()) {
+            return Err((ordered.stage, ControlError::NotStarted { message: error.to_string() }));
         }
         match started(&mut ordered.stage, &ordered.command).await {
             Ok((main, pid)) => {

@@ -18,6 +18,7 @@ mod removal;
 mod restores;
 mod seat;
 mod server;
+mod shares;
 mod stores;
 mod views;
 mod workings;
@@ -26,6 +27,7 @@ pub(crate) use published::{Published, of_policy};
 pub(crate) use restores::Restore;
 pub(crate) use seat::{Seat, Wanted};
 pub(crate) use server::Link;
+pub(crate) use shares::Sharing;
 pub(crate) use stores::Kept;
 pub(crate) use views::View;
 
@@ -33,6 +35,7 @@ use crate::group::GroupId;
 use crate::journal;
 use mounts::Fuse;
 use names::Names;
+use policies::StoreName;
 use process::Program;
 use protocol::error::ControlError;
 use protocol::ids::AgentName;
@@ -40,6 +43,7 @@ use protocol::vfs::{MountId, Order, Quota, Quotas};
 use restores::{Held, Restores};
 use rustix::io::Errno;
 use server::Client;
+use shares::Shares;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -57,6 +61,8 @@ use workings::Workings;
 const SOCKET: &str = "vfs.sock";
 /// Where the mounts are in the run directory.
 const AGENTS: &str = "agents";
+/// Where those are that several agents have.
+const SHARED: &str = "shared";
 /// Most file systems that are made beforehand.
 const MOST_BLANK: usize = 64;
 
@@ -87,6 +93,9 @@ pub(crate) enum MemoryError {
     /// An earlier agent of that name is not cleared away.
     #[error("its files are still in use, by an earlier agent of that name or by agentctl memory import")]
     NameBusy,
+    /// Somebody else waits for the server.
+    #[error("another agent waits for the same shared store")]
+    ShareBusy,
 }
 
 impl MemoryError {
@@ -130,6 +139,7 @@ struct Shared {
     client: Client,
     keeper: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
     stores: Stores,
+    shares: Shares,
     names: Names,
     mounts: PathBuf,
     server: u32,
@@ -147,6 +157,20 @@ struct Blank {
     working: Option<OwnedFd>,
 }
 
+/// Where on the host the semantic memory stands that several agents have.
+pub(crate) fn shared_path_of(run: &Path, store: &StoreName) -> PathBuf {
+    shares::part_of(&run.join(SHARED), store)
+}
+
+/// A directory for mounts, with nothing in it.
+fn directory(path: &Path, (mode, group): (u32, u32)) -> Result<(), MemoryError> {
+    let io = |attempt| move |source| MemoryError::Io { attempt, path: path.to_owned(), source };
+    DirBuilder::new().recursive(true).mode(mode).create(path).map_err(io("create"))?;
+    std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io("set the mode of"))?;
+    chown(path, Some(0), Some(group)).map_err(io("set the group of"))?;
+    mounts::clear(path)
+}
+
 /// Where an agent's files stand on the host.
 pub(crate) fn path_of(run: &Path, name: &AgentName) -> PathBuf {
     run.join(AGENTS).join(name.as_str())
@@ -155,16 +179,11 @@ pub(crate) fn path_of(run: &Path, name: &AgentName) -> PathBuf {
 impl Memory {
     /// Takes away what an earlier daemon has mounted, and starts to look for the server.
     pub(crate) fn open(setup: Setup) -> Result<Self, MemoryError> {
-        let mounts = setup.run.join(AGENTS);
-        let io = |attempt| {
-            let path = mounts.clone();
-            move |source| MemoryError::Io { attempt, path, source }
-        };
-        DirBuilder::new().recursive(true).mode(0o750).create(&mounts).map_err(io("create"))?;
-        std::fs::set_permissions(&mounts, Permissions::from_mode(0o750)).map_err(io("set the mode of"))?;
-        chown(&mounts, Some(0), Some(setup.group.map_or(0, |GroupId(id)| id))).map_err(io("set the group of"))?;
-        mounts::clear(&mounts)?;
-        let stores = Stores::open(setup.state.join("memory"), setup.server)?;
+        let (mounts, shared) = (setup.run.join(AGENTS), setup.run.join(SHARED));
+        directory(&mounts, (0o750, setup.group.map_or(0, |GroupId(id)| id)))?;
+        directory(&shared, (0o700, 0))?;
+        let stores = Stores::open(setup.state.join("memory"), setup.server, stores::OWN)?;
+        let of_several = Stores::open(setup.state.join("memory-shared"), setup.server, stores::SHARED)?;
         let views = Views::new(&setup);
         let program = Program {
             program: setup.program,
@@ -178,6 +197,7 @@ impl Memory {
             client,
             keeper: Mutex::new(Some((close, keeper))),
             stores,
+            shares: Shares::new(of_several, shared),
             names: Names::default(),
             mounts,
             server: setup.server,
@@ -213,6 +233,7 @@ impl Memory {
             keeper.await.unwrap_or_else(|error| journal::error(format_args!("agentos-vfs was not ended: {error}")));
         }
         self.0.stores.close();
+        self.0.shares.close()?;
         std::fs::remove_dir(&self.0.mounts).map_err(|source| MemoryError::Io {
             attempt: "remove",
             path: self.0.mounts.clone(),

@@ -5,11 +5,11 @@ use protocol::vfs::Quota;
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, move_mount, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
+    fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 /// The kernel's door to a FUSE server.
@@ -87,6 +87,20 @@ pub(super) fn place(root: &OwnedFd, path: &Path) -> Result<(), MemoryError> {
         Err(error) => return Err(MemoryError::of("make the directory", path)(error)),
     }
     move_mount(root, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+        .map_err(MemoryError::of("mount a file system at", path))
+}
+
+/// Shows at `path`, where a directory is, what stands at `source`, to be read only. Waits for the servers of both.
+pub(super) fn show(source: &Path, path: &Path) -> Result<(), MemoryError> {
+    let fail = MemoryError::of("open", source);
+    let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC | OpenTreeFlags::AT_SYMLINK_NOFOLLOW;
+    let tree = open_tree(CWD, source, flags).map_err(fail)?;
+    sandbox::make_read_only(tree.as_fd()).map_err(|error| MemoryError::Io {
+        attempt: "make read-only what is shown at",
+        path: path.to_owned(),
+        source: error,
+    })?;
+    move_mount(&tree, "", CWD, path, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
         .map_err(MemoryError::of("mount a file system at", path))
 }
 

@@ -2,7 +2,8 @@
 
 use super::names::Hold;
 use super::published::Published;
-use super::server::Link;
+use super::server::{Link, PATIENCE};
+use super::shares::{Share, Sharing};
 use super::{Blank, Memory, MemoryError, mounts};
 use crate::caller::Caller;
 use crate::journal;
@@ -14,7 +15,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{Mutex as Turn, watch};
 
 /// What an agent is to have.
 #[derive(Clone, Debug)]
@@ -27,8 +28,10 @@ pub(crate) struct Wanted {
     pub(crate) caller: Caller,
     /// The agent's user.
     pub(crate) uid: u32,
-    /// How much.
+    /// How much of its own.
     pub(crate) quotas: Quotas,
+    /// What it has together with others.
+    pub(crate) sharing: Option<Sharing>,
     /// What it can read there from the beginning.
     pub(crate) published: Vec<Published>,
 }
@@ -43,6 +46,7 @@ pub(crate) struct Seat {
     /// Held so that what is in `/mem/working` outlives the server.
     working: Option<Arc<OwnedFd>>,
     published: Vec<Published>,
+    share: Turn<Option<Share>>,
     /// The link over which it is served.
     number: AtomicU64,
     _name: Hold,
@@ -59,15 +63,20 @@ impl Seat {
             Ok((store, blank))
         });
         let (store, Blank { fuse, working }) = made?;
+        let share = match &wanted.sharing {
+            Some(sharing) => Some(shared.join(sharing, (&wanted.caller, shared.server)).await?),
+            None => None,
+        };
         let mount = MountId(format!("{}:{}", wanted.name, wanted.id));
         let (uid, quotas) = (wanted.uid, wanted.quotas);
         let seat = Self {
-            serve: Serve { mount, purpose: Purpose::Agent, uid, gid: uid, quotas },
+            serve: Serve { mount, purpose: Purpose::Agent, uid, gid: uid, quotas, shared_semantic: share.is_some() },
             path: shared.mounts.join(wanted.name.as_str()),
             memory: memory.clone(),
             store,
             working: working.map(|working| shared.workings.add(&wanted.name, working)),
             published: wanted.published,
+            share: Turn::new(share),
             number: AtomicU64::new(0),
             _name: name,
         };
@@ -94,7 +103,21 @@ impl Seat {
         let (served, placed) = tokio::join!(self.memory.0.client.order(orders), place);
         placed?;
         self.number.store(served?, Ordering::Release);
-        Ok(())
+        self.mount_shared().await
+    }
+
+    /// Shows what is shared in the mount on the host.
+    async fn mount_shared(&self) -> Result<(), MemoryError> {
+        let share = self.share.lock().await;
+        let Some(share) = &*share else { return Ok(()) };
+        self.memory.0.rejoin(share).await?;
+        let (source, path) = (share.part().to_owned(), self.path.join("mem/semantic"));
+        // On a thread of its own, which waits until the server has counted what a crash left uncounted.
+        let shown = tokio::task::spawn_blocking(move || mounts::show(&source, &path));
+        match tokio::time::timeout(PATIENCE, shown).await {
+            Ok(shown) => shown.map_err(|_| MemoryError::Gone)?,
+            Err(_) => Err(MemoryError::Silent),
+        }
     }
 
     /// A new mount in place of a dead one, with the same files. What was published later is to be published again.
@@ -130,5 +153,8 @@ impl Seat {
             journal::error(format_args!("{}", journal::sentence(&error)));
         }
         self.memory.0.end(self.serve.mount.clone()).await;
+        if let Some(share) = self.share.lock().await.take() {
+            self.memory.0.leave(share).await;
+        }
     }
 }

@@ -1,11 +1,12 @@
-//! What names remember, on disk: `STATE/memory/NAME/files`.
+//! What names remember, on disk: `STATE/memory/NAME/files`; and what agents share: `STATE/memory-shared/NAME/files`.
 //!
-//! `files` is the server's own. The directory above it belongs to whoever started the first agent of that name, which is
+//! `files` is the server's own. The directory above it belongs to whoever started the first agent that used it, which is
 //! the record of whose the memory is: only root can reach it, and owner and name change together or not at all.
 
 use super::{MemoryError, removal};
 use crate::caller::Caller;
 use crate::journal;
+use policies::StoreName;
 use protocol::error::ControlError;
 use protocol::ids::{AgentName, TimeUs};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, Stat, fstat, openat, renameat, renameat_with, statat};
@@ -20,9 +21,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// What a directory is called while it is made or removed; no name begins with a dot.
 const UNFINISHED: &str = ".unfinished-";
-/// The server's directory in a store, and what it makes in there.
+/// The server's directory in a store.
 const FILES: &str = "files";
-const PARTS: [&str; 4] = ["episodic", "semantic", "procedural", "state"];
+/// What the server makes in that of an agent, and in that of several.
+pub(super) const OWN: &[&str] = &["episodic", "semantic", "procedural", "state"];
+pub(super) const SHARED: &[&str] = &["semantic"];
 /// Most stores that are made beforehand.
 const MOST_BLANK: usize = 64;
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
@@ -33,6 +36,7 @@ pub(super) struct Stores {
     root: PathBuf,
     /// The user that the server is.
     server: u32,
+    parts: &'static [&'static str],
     made: AtomicU64,
     /// Stores that have no name yet: making one costs the file system more than naming it.
     blanks: Mutex<Vec<PathBuf>>,
@@ -40,11 +44,11 @@ pub(super) struct Stores {
 
 impl Stores {
     /// Opens the directory, in which nobody is at work yet.
-    pub(super) fn open(root: PathBuf, server: u32) -> Result<Self, MemoryError> {
+    pub(super) fn open(root: PathBuf, server: u32, parts: &'static [&'static str]) -> Result<Self, MemoryError> {
         let io = |attempt| move |path: &Path, source| MemoryError::Io { attempt, path: path.to_owned(), source };
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&root).map_err(|error| io("create")(&root, error))?;
-        let stores = Self { root: root.clone(), server, made: AtomicU64::new(0), blanks: Mutex::default() };
+        let stores = Self { root: root.clone(), server, parts, made: AtomicU64::new(0), blanks: Mutex::default() };
         for entry in root.read_dir().map_err(|error| io("list")(&root, error))? {
             let path = entry.map_err(|error| io("list")(&root, error))?.path();
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
@@ -56,23 +60,45 @@ impl Stores {
 
     /// The store of an agent's name, which is made when it is the first of that name. Another caller's is refused.
     pub(super) fn of_agent(&self, name: &AgentName, caller: &Caller) -> Result<OwnedFd, ControlError> {
+        let refused = || {
+            caller.not_permitted(
+                &format!("the name {name}"),
+                "what an agent of that name remembers belongs to another user; choose another name, or have root remove it: agentctl memory rm",
+            )
+        };
+        self.of(name.as_str(), caller, refused)
+    }
+
+    /// The store that agents share under this name, made for the first of them. Another caller's is refused.
+    pub(super) fn of_agents(&self, name: &StoreName, caller: &Caller) -> Result<OwnedFd, ControlError> {
+        let refused = || {
+            caller.not_permitted(
+                &format!("the shared store {name}"),
+                &format!(
+                    "it belongs to another user; set memory.semantic_shared in the policy to another name, or have root remove {} when no agent uses it",
+                    self.root.join(name.as_str()).display()
+                ),
+            )
+        };
+        self.of(name.as_str(), caller, refused)
+    }
+
+    fn of(&self, name: &str, caller: &Caller, refused: impl FnOnce() -> ControlError) -> Result<OwnedFd, ControlError> {
         let failed = |error: MemoryError| error.not_started();
-        if let Some(kept) = self.find(name).map_err(failed)? {
-            if kept.owner != caller.uid {
-                return Err(caller.not_permitted(
-                    &format!("the name {name}"),
-                    "what an agent of that name remembers belongs to another user; choose another name, or have root remove it: agentctl memory rm",
-                ));
-            }
-            return kept.files().map_err(failed);
+        if let Some(kept) = self.find_named(name).map_err(failed)? {
+            return if kept.owner == caller.uid { kept.files().map_err(failed) } else { Err(refused()) };
         }
-        let made = self.begin(caller.uid).and_then(|(store, files)| self.replace(name, store).map(|()| files));
+        let made = self.begin(caller.uid).and_then(|(store, files)| self.name(name, store).map(|()| files));
         made.map_err(failed)
     }
 
     /// What a name remembers, if anything.
     pub(super) fn find(&self, name: &AgentName) -> Result<Option<Kept>, MemoryError> {
-        let path = self.root.join(name.as_str());
+        self.find_named(name.as_str())
+    }
+
+    fn find_named(&self, name: &str) -> Result<Option<Kept>, MemoryError> {
+        let path = self.root.join(name);
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let directory = match openat(CWD, &path, flags, Mode::empty()) {
             Ok(directory) => directory,
@@ -130,10 +156,10 @@ impl Stores {
         let files = blank.join(FILES);
         let mut builder = DirBuilder::new();
         builder.mode(0o700).create(&blank)?;
-        let parts = PARTS.map(|part| files.join(part));
-        for directory in [&files].into_iter().chain(&parts) {
-            builder.create(directory)?;
-            chown(directory, Some(self.server), Some(self.server))?;
+        let parts = self.parts.iter().map(|part| files.join(part));
+        for directory in std::iter::once(files.clone()).chain(parts) {
+            builder.create(&directory)?;
+            chown(&directory, Some(self.server), Some(self.server))?;
         }
         Ok(blank)
     }
@@ -146,8 +172,12 @@ impl Stores {
     }
 
     /// Gives a store a name, in the place of what the name remembered, which is removed. Nobody serves either any more.
-    pub(super) fn replace(&self, name: &AgentName, Unfinished(store): Unfinished) -> Result<(), MemoryError> {
-        let path = self.root.join(name.as_str());
+    pub(super) fn replace(&self, name: &AgentName, store: Unfinished) -> Result<(), MemoryError> {
+        self.name(name.as_str(), store)
+    }
+
+    fn name(&self, name: &str, Unfinished(store): Unfinished) -> Result<(), MemoryError> {
+        let path = self.root.join(name);
         let place = || match renameat_with(CWD, &store, CWD, &path, RenameFlags::NOREPLACE) {
             Err(Errno::EXIST) => renameat_with(CWD, &store, CWD, &path, RenameFlags::EXCHANGE).map(|()| true),
             placed => placed.map(|()| false),
@@ -226,7 +256,7 @@ mod tests {
         }
         let base = tempfile::tempdir().unwrap();
         let root = base.path().join("memory");
-        let stores = Stores::open(root.clone(), 77).unwrap();
+        let stores = Stores::open(root.clone(), 77, OWN).unwrap();
         let name = AgentName::parse("coder").unwrap();
         assert!(stores.of_agent(&name, &caller(5)).is_ok());
         fs::write(root.join("coder/files/x"), "kept").unwrap();
@@ -235,7 +265,7 @@ mod tests {
             let refusal = stores.of_agent(&name, &caller(other)).unwrap_err().to_string();
             assert!(refusal.contains("another user") && refusal.contains("agentctl memory rm"), "{refusal}");
         }
-        let again = Stores::open(root.clone(), 78).unwrap();
+        let again = Stores::open(root.clone(), 78, OWN).unwrap();
         let foreign = again.of_agent(&name, &caller(5)).unwrap_err().to_string();
         assert!(foreign.contains("chown -R 78:78"), "{foreign}");
         stores.remove(&name).unwrap();

@@ -84,7 +84,8 @@ impl Memory {
     ) -> Result<(View, OwnedFd), MemoryError> {
         let fuse = tokio::task::block_in_place(mounts::fuse_for_holders)?;
         let mount = self.0.views.name();
-        let serve = Serve { mount: mount.clone(), purpose, uid: caller.uid, gid: caller.gid, quotas };
+        let (uid, gid) = (caller.uid, caller.gid);
+        let serve = Serve { mount: mount.clone(), purpose, uid, gid, quotas, shared_semantic: false };
         let fds = [fuse.device].into_iter().chain(fds).collect();
         self.0.client.order(vec![(Order::Serve(serve), fds)]).await?;
         Ok((View { memory: self.clone(), mount }, fuse.root))

@@ -1,7 +1,7 @@
 //! What an agent remembers: how much, and where it is mounted inside.
 
 use super::Own;
-use crate::memory::path_of;
+use crate::memory::{Sharing, path_of, shared_path_of};
 use policies::Memory;
 use protocol::ids::AgentName;
 use protocol::vfs::{Quota, Quotas};
@@ -15,10 +15,22 @@ const PARTS: [(&str, Place); 5] = [
     ("tools", Place::Tools),
 ];
 
-/// The parts of the tree that stands on the host beneath the agent's name.
-pub(super) fn parts(name: &AgentName, own: &Own) -> Vec<Part> {
+/// The parts of the tree that stands on the host beneath the agent's name, and over them what it shares.
+pub(super) fn parts(name: &AgentName, memory: &Memory, own: &Own) -> Vec<Part> {
     let tree = path_of(&own.run, name);
-    PARTS.into_iter().map(|(part, place)| Part { source: tree.join(part), place }).collect()
+    let parts = PARTS.into_iter().map(|(part, place)| Part { source: tree.join(part), place });
+    let shared = memory.semantic_shared.as_ref();
+    let shared = shared.map(|rule| Part { source: shared_path_of(&own.run, &rule.value), place: Place::Semantic });
+    parts.chain(shared).collect()
+}
+
+/// What the agent has of its own, and what together with others.
+pub(super) fn divided(memory: &Memory) -> (Quotas, Option<Sharing>) {
+    let mut quotas = quotas(memory);
+    let Some(store) = &memory.semantic_shared else { return (quotas, None) };
+    // A policy that shares sets a size.
+    let sharing = quotas.semantic.take().map(|quota| Sharing { store: store.value.clone(), quota });
+    (quotas, sharing)
 }
 
 /// The bounds that a policy sets.

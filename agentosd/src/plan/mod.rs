@@ -7,6 +7,7 @@ mod view;
 mod workspace;
 
 use crate::caller::Caller;
+use crate::memory::Sharing;
 use policies::{Bound, Effective, OnVfsLoss, Variables};
 use protocol::agent::Limits;
 use protocol::control::{Run, Stdio};
@@ -54,6 +55,8 @@ pub(crate) struct Launch {
     pub(crate) view: Vec<String>,
     /// For the server of its files.
     pub(crate) quotas: Quotas,
+    /// What it remembers together with others.
+    pub(crate) sharing: Option<Sharing>,
     /// What happens when that server is lost.
     pub(crate) on_vfs_loss: OnVfsLoss,
 }
@@ -82,21 +85,15 @@ pub(crate) fn launch(
         init: identity(who.init),
         caller: sandbox::plan::Caller { uid: caller.uid, gid: caller.gid, groups: caller.groups.clone() },
         view: [files::of(name, &bound, who), seen.mounts].concat(),
-        parts: memory::parts(name, own),
+        parts: memory::parts(name, &bound.memory, own),
         rules: [seen.rules, files::rules()].concat(),
         rlimits: Rlimits { files: limits.files, file_size: bound.limits.file_size.as_ref().map(|l| l.value.bytes()) },
         process: process(&request.command, env, cwd, request.stdio)?,
         output_limit: limits.output_bytes,
     };
     let cgroup = group_limits(&limits);
-    Ok(Launch {
-        plan,
-        cgroup,
-        limits,
-        view: seen.words,
-        quotas: memory::quotas(&bound.memory),
-        on_vfs_loss: bound.memory.on_vfs_loss(),
-    })
+    let (quotas, sharing) = memory::divided(&bound.memory);
+    Ok(Launch { plan, cgroup, limits, view: seen.words, quotas, sharing, on_vfs_loss: bound.memory.on_vfs_loss() })
 }
 
 /// A rule that nothing carries out stops the start: an operator would rely on it.

@@ -44,7 +44,8 @@ impl Link {
     /// Gives an order. What the socket does not take at once goes while [`Self::next`] is waited for.
     ///
     /// # Errors
-    /// As `sendmsg(2)`; `WouldBlock` when too many orders wait, and then this one is not given.
+    /// As `sendmsg(2)`; `WouldBlock` when too many orders wait, and then this one is not given. That the stage is gone is no
+    /// error here: what it said last can still be read.
     pub(crate) fn order(&mut self, order: &Order, fds: Vec<OwnedFd>) -> io::Result<()> {
         if self.orders.len() >= MOST_ORDERS {
             return Err(io::Error::new(io::ErrorKind::WouldBlock, "it has not carried out what it was told before"));
@@ -91,13 +92,15 @@ impl Link {
     }
 }
 
-/// Sends what the socket takes; true when nothing is left.
+/// Sends what the socket takes; true when nothing is left. Nobody takes what a stage that is gone was told.
 fn send_all(orders: &mut VecDeque<Sending>, socket: BorrowedFd<'_>) -> io::Result<bool> {
     while let Some(first) = orders.front_mut() {
-        if !first.go_on(socket)? {
-            return Ok(false);
+        match first.go_on(socket) {
+            Ok(true) => drop(orders.pop_front()),
+            Ok(false) => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => orders.clear(),
+            Err(error) => return Err(error),
         }
-        orders.pop_front();
     }
     Ok(true)
 }

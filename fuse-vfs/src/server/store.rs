@@ -73,6 +73,9 @@ impl Store {
             parts.push(Part { area, directory: self.part(area)?, account });
         }
         let mut tree = Tree::new(purpose, parts)?;
+        if order.shared_semantic && order.quotas.semantic.is_none() {
+            tree.show_place_of_semantic();
+        }
         if purpose == Purpose::Inspect {
             // Nothing is bounded, so that nobody has to wait for a count before somebody wants to know it.
             tree.count_when_asked(std::mem::take(&mut uncounted));

@@ -101,6 +101,8 @@ impl Tree {
             expiring: BTreeSet::new(),
         };
         let memory = tree.published.child(ROOT, OsStr::new("mem"), now);
+        // Its number is taken in every tree, so that those up to it are of the same directories in all.
+        tree.published.reserve(memory, semantic(), now);
         for Part { area, directory, account } in parts {
             let stat = statx(&directory, "", AtFlags::EMPTY_PATH, WANTED)?;
             let id = tree.nodes.insert_root(area, stat.stx_ino);
@@ -114,6 +116,12 @@ impl Tree {
             tree.find_expiring()?;
         }
         Ok(tree)
+    }
+
+    /// Lists an empty `mem/semantic`, for a mount to stand on. For a tree that has no such part.
+    pub fn show_place_of_semantic(&mut self) {
+        let memory = self.published.child(ROOT, OsStr::new("mem"), now());
+        self.published.child(memory, semantic(), now());
     }
 
     /// The root's number.
@@ -227,13 +235,17 @@ impl Tree {
     }
 }
 
+fn semantic() -> &'static OsStr {
+    OsStr::new(Area::Semantic.name())
+}
+
 /// Whether a number is that of a file beneath an area, and not of a published one.
 pub(crate) fn is_stored(id: NodeId) -> bool {
     id.0 >= FIRST_STORED
 }
 
 /// Whether a number is of a stored file or of a directory that stands from the beginning to the end (those of
-/// [`Published::new`], and `mem` after them): its name means the same node for ever, so the kernel may remember it.
+/// [`Published::new`], `mem` and `mem/semantic` after them): its name means the same node for ever, so the kernel may remember it.
 pub(crate) fn is_lasting(id: NodeId) -> bool {
     is_stored(id) || id.0 <= FIXED
 }

@@ -7,13 +7,14 @@
 //! it, and a mount point itself is passed over (`is_access_to_paths_allowed()`, "Ignores hidden mount points"): what may
 //! be done in a mount that comes later has to be said of a directory above it, and above `/mem` there is only `/`.
 
+use super::idmap;
 use super::root::{Placed, place_tree};
 use super::step::{Attempt as _, Step};
 use super::trees::{View, clone_tree};
-use crate::plan::{Part, Place};
+use crate::plan::{Identity, Part, Place};
 use crate::sys::mount::{Attributes, set_attributes};
 use nix::mount::{MntFlags, umount2};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::mount::OpenTreeFlags;
 use std::fs;
 use std::io;
@@ -76,22 +77,33 @@ pub(super) fn make_places() -> Step {
     Ok(())
 }
 
-/// Opens every part as root and makes it a mount tree.
-pub(super) fn make(parts: &[Part]) -> Step<View> {
-    parts.iter().map(|part| Ok((placed(part.place), Some(tree(part)?)))).collect()
+/// Opens every part as root and makes it a mount tree for this agent.
+pub(super) fn make(parts: &[Part], agent: Identity) -> Step<View> {
+    parts.iter().map(|part| Ok((placed(part.place), Some(tree(part, agent)?)))).collect()
 }
 
 fn placed(place: Place) -> Placed {
     Placed::Tree { path: place.path(), directory: true }
 }
 
-fn tree(part: &Part) -> Step<OwnedFd> {
+fn tree(part: &Part, agent: Identity) -> Step<OwnedFd> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let source =
         openat2(CWD, &part.source, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS).attempt_on("open", &part.source)?;
     let tree = clone_tree(&source, OpenTreeFlags::empty()).attempt_on("clone the mount of", &part.source)?;
-    set_attributes(tree.as_fd(), &part.place.attributes()).attempt_on("set what may be done in", &part.source)?;
+    let map = match part.place {
+        Place::Semantic => Some(map(&source, &part.source, agent)?),
+        _ => None,
+    };
+    let attributes = Attributes { idmap: map.as_ref().map(OwnedFd::as_fd), ..part.place.attributes() };
+    set_attributes(tree.as_fd(), &attributes).attempt_on("set what may be done in", &part.source)?;
     Ok(tree)
+}
+
+/// What several agents have belongs to their server, and is shown to each as its own.
+fn map(source: &OwnedFd, path: &Path, agent: Identity) -> Step<OwnedFd> {
+    let stat = fstat(source).attempt_on("look at", path)?;
+    idmap::user_namespace(Identity { uid: stat.st_uid, gid: stat.st_gid }, agent)
 }
 
 /// Puts each tree in place of what is mounted there. What an agent has open of the old one stays open and dead.

@@ -34,6 +34,14 @@ struct MountAttr {
     userns_fd: u64,
 }
 
+/// Makes a mount read-only, for whoever mounts it nowhere before that.
+///
+/// # Errors
+/// As `mount_setattr(2)`.
+pub fn make_read_only(mount: BorrowedFd<'_>) -> io::Result<()> {
+    set_attributes(mount, &Attributes { read_only: true, no_exec: true, no_dev: true, ..Attributes::default() })
+}
+
 /// Sets attributes on the mount that `mount` is the root of. MOUNT_ATTR_NOSUID is always set.
 ///
 /// # Errors

@@ -28,7 +28,7 @@ impl Outer<'_> {
         self.show(plan)?;
         if !plan.parts.is_empty() {
             self.wait_until_served()?;
-            self.place(parts::make(&plan.parts)?)?;
+            self.place(parts::make(&plan.parts, plan.agent)?)?;
         }
         // PID 1 has the view already and gets the process next.
         let mut rest = plan.clone();

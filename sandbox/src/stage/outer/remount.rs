@@ -17,7 +17,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 impl Outer<'_> {
     /// A failure is the daemon's to judge; the stage and the agent go on.
     pub(super) fn remount(&mut self, parts: &[Part]) -> Step {
-        let replaced = parts::make(parts).and_then(|view| self.replace_inside(view));
+        let replaced = parts::make(parts, self.agent).and_then(|view| self.replace_inside(view));
         self.tell(&Report::Remounted { failure: replaced.err().map(Failure::from) }, &[])
     }
 
