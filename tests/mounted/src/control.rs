@@ -12,7 +12,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// `protocol::vfs::VERSION`.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// `protocol::vfs::MAX_MESSAGE`.
 const LONGEST: usize = 64 << 10;
 
