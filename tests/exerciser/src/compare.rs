@@ -99,14 +99,16 @@ impl Side {
     fn data(&self, slot: usize, from: u64) -> Result<String> {
         let file = self.regular(slot)?;
         let size = u64::try_from(fstat(file)?.st_size).unwrap_or(0);
-        let skipped_to = match seek(file, SeekFrom::Data(from)) {
+        let found = seek(file, SeekFrom::Data(from));
+        // Where the data begins may differ, and where the next write begins must not, whatever fails below.
+        seek(file, SeekFrom::Start(0))?;
+        let skipped_to = match found {
             Ok(found) => found,
             Err(Errno::NXIO) => size.max(from),
             Err(error) => return Err(error),
         };
         let mut skipped = vec![0; usize::try_from(skipped_to.saturating_sub(from)).unwrap_or(0)];
         let count = pread(file, &mut skipped[..], from)?;
-        seek(file, SeekFrom::Start(0))?;
         Ok(format!("zeros skipped: {}", skipped[..count].iter().all(|byte| *byte == 0)))
     }
 
