@@ -61,7 +61,7 @@ impl Directories {
             *used = self.clock;
             return Some(Arc::clone(directory));
         }
-        nodes.get(id).ok()?.orphan.as_ref().map(Arc::clone)
+        nodes.get(id).ok()?.orphan.as_ref().map(|orphan| Arc::clone(&orphan.file))
     }
 
     fn keep(&mut self, id: NodeId, directory: &Arc<OwnedFd>) {

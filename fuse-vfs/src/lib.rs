@@ -7,6 +7,7 @@
 pub mod adapter;
 pub mod area;
 pub mod attributes;
+mod descriptors;
 mod directories;
 mod nodes;
 mod published;

@@ -9,6 +9,7 @@
 //! system cannot give its number to another meanwhile.
 
 use crate::area::Area;
+use crate::descriptors::Descriptor;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 use std::collections::HashMap;
@@ -61,6 +62,13 @@ pub(crate) struct Open {
 /// Room for nodes that is kept.
 const SMALL: usize = 1024;
 
+/// What holds a file whose last name was removed while the kernel still knew it.
+#[derive(Debug)]
+pub(crate) struct Orphan {
+    pub(crate) file: Arc<OwnedFd>,
+    pub(crate) _descriptor: Descriptor,
+}
+
 /// One file.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -73,8 +81,8 @@ pub(crate) struct Node {
     /// The known names; none once all are removed.
     pub(crate) names: Vec<Name>,
     pub(crate) open: Option<Open>,
-    /// Holds a file whose last name was removed while the kernel still knew it.
-    pub(crate) orphan: Option<Arc<OwnedFd>>,
+    /// Set once it has no name. What it takes is counted until the node goes.
+    pub(crate) orphan: Option<Orphan>,
     /// When it expires, in nanoseconds of CLOCK_BOOTTIME. Pins the node.
     pub(crate) expires: Option<u64>,
     /// The root of an area, which stays.
@@ -92,6 +100,9 @@ impl Node {
 pub(crate) struct Nodes {
     nodes: HashMap<NodeId, Node>,
     by_name: HashMap<Name, NodeId>,
+    orphans: usize,
+    /// Orphans whose nodes have gone: to be counted out.
+    gone: Vec<Node>,
 }
 
 impl Nodes {
@@ -223,15 +234,48 @@ impl Nodes {
                 continue;
             }
             let Some(node) = self.nodes.remove(&id) else { continue };
-            for name in node.names {
-                self.by_name.remove(&name);
+            for name in &node.names {
+                self.by_name.remove(name);
                 if let Some(parent) = self.nodes.get_mut(&name.parent) {
                     parent.children = parent.children.saturating_sub(1);
                     candidates.push(name.parent);
                 }
             }
+            if node.orphan.is_some() {
+                self.gone.push(node);
+            }
         }
         self.give_back();
+    }
+
+    /// Keeps a file that has lost its last name.
+    pub(crate) fn keep_orphan(&mut self, id: NodeId, orphan: Orphan) {
+        if let Some(node) = self.nodes.get_mut(&id)
+            && node.orphan.replace(orphan).is_none()
+        {
+            self.orphans += 1;
+        }
+    }
+
+    /// How many files without a name are kept.
+    pub(crate) fn orphans(&self) -> usize {
+        self.orphans
+    }
+
+    /// The orphans that have gone since this was asked last.
+    pub(crate) fn take_gone(&mut self) -> Vec<Node> {
+        let gone = std::mem::take(&mut self.gone);
+        self.orphans = self.orphans.saturating_sub(gone.len());
+        gone
+    }
+
+    /// All orphans, gone or not.
+    pub(crate) fn take_orphans(&mut self) -> Vec<Node> {
+        let ids: Vec<NodeId> = self.nodes.iter().filter(|(_, node)| node.orphan.is_some()).map(|(id, _)| *id).collect();
+        let kept = ids.into_iter().filter_map(|id| self.nodes.remove(&id));
+        let orphans: Vec<Node> = kept.chain(std::mem::take(&mut self.gone)).collect();
+        self.orphans = 0;
+        orphans
     }
 
     /// Gives memory back once most of what was known is forgotten.

@@ -65,7 +65,9 @@ fn raise_descriptor_limit() -> Result<(), Failure> {
     // Without CAP_SYS_RESOURCE the present hard limit is what there is.
     setrlimit(Resource::RLIMIT_NOFILE, wanted, wanted)
         .or_else(|_| setrlimit(Resource::RLIMIT_NOFILE, hard, hard))
-        .map_err(|error| Failure::Kernel("raise RLIMIT_NOFILE", error))
+        .map_err(|error| Failure::Kernel("raise RLIMIT_NOFILE", error))?;
+    crate::descriptors::most();
+    Ok(())
 }
 
 /// Descriptors that are handed over work without any path; /proc only serves as a place that is always there.

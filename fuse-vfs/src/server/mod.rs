@@ -18,9 +18,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Connections at a time: the daemon's, and that of the one which replaces it.
 const MOST_CONNECTIONS: usize = 8;
+
+/// When a connection is tried again that could not be taken.
+const RETRY: Duration = Duration::from_millis(100);
 
 /// Serves the daemon's orders for good.
 ///
@@ -32,6 +36,11 @@ pub fn serve(listener: &OwnedFd, mounts: &Arc<Mounts>) -> io::Result<()> {
         let connection = match accept_with(listener, SocketFlags::CLOEXEC) {
             Ok(connection) => connection,
             Err(Errno::INTR | Errno::CONNABORTED) => continue,
+            // Agents keep their files while there is no room for a further connection.
+            Err(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => {
+                std::thread::sleep(RETRY);
+                continue;
+            }
             Err(error) => return Err(error.into()),
         };
         // Whoever else could open the socket has no orders to give.

@@ -3,15 +3,20 @@
 use super::store::{Boot, Store};
 use crate::adapter::{Mounted, SharedTree, Terms, lock};
 use crate::area::{Area, Purpose};
+use crate::tree::Tree;
 use protocol::vfs::{self, MountId, Quota, Quotas, Serve};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 /// Stack of a mount's own thread in bytes; it only waits.
 const STACK: usize = 64 << 10;
+/// How long an order waits for a tree that is at work: what one agent asked of the disk must not hold the others' orders up.
+const TRIES: u32 = 25;
+const BETWEEN_TRIES: Duration = Duration::from_millis(2);
 
 /// Why an order was not carried out: a fragment fit for "failed to …".
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +27,9 @@ pub enum Failure {
     /// No such mount.
     #[error("find the mount {0}")]
     Unknown(String),
+    /// Its tree has been at work for too long.
+    #[error("reach the files of {0}: the disk is busy with what the agent asked for last")]
+    Busy(String),
     /// What came beside the order.
     #[error("serve {0}: the order came with {1} descriptors, and {2} were expected")]
     Descriptors(String, usize, &'static str),
@@ -60,9 +68,34 @@ impl Mount {
         Ok(())
     }
 
+    /// The tree, unless it is at work for long: one thread carries the orders for all mounts.
+    fn soon(&self) -> Option<MutexGuard<'_, Tree>> {
+        for _ in 0..TRIES {
+            match self.tree.try_lock() {
+                Ok(tree) => return Some(tree),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_TRIES),
+            }
+        }
+        None
+    }
+
+    /// Ends, at once or when the tree has done what it is at. What is held is then counted anew by the next tree, which
+    /// may be at work already.
+    fn end_soon(self: &Arc<Self>) {
+        if let Some(tree) = self.soon() {
+            return self.end(tree);
+        }
+        let mount = Arc::clone(self);
+        let later = std::thread::Builder::new().name("ending".to_owned()).spawn(move || lock(&mount.tree).close());
+        if let Err(error) = later {
+            eprintln!("agentos-vfs: a mount that is at work was not ended: {error}");
+        }
+    }
+
     /// Writes the counters down and lets go of everything.
-    fn end(&self) {
-        let mut tree = lock(&self.tree);
+    fn end(&self, mut tree: MutexGuard<'_, Tree>) {
+        tree.count_out_orphans();
         if self.purpose != Purpose::Inspect
             && let Err(error) = self.store.keep_counters(&tree)
         {
@@ -156,7 +189,7 @@ impl Mounts {
         if served.get(id).is_some_and(|known| Arc::ptr_eq(known, mount)) {
             served.remove(id);
             drop(served);
-            mount.end();
+            mount.end(lock(&mount.tree));
         }
     }
 
@@ -164,7 +197,7 @@ impl Mounts {
     pub fn end(&self, id: &MountId) {
         let mount = self.served().remove(id);
         if let Some(mount) = mount {
-            mount.end();
+            mount.end_soon();
         }
     }
 
@@ -174,7 +207,8 @@ impl Mounts {
     /// [`Failure`].
     pub fn publish(&self, id: &MountId, path: &str, mode: u32, content: Vec<u8>) -> Result<(), Failure> {
         let mode = u16::try_from(mode & 0o777).unwrap_or(0);
-        let published = lock(&self.get(id)?.tree).publish(path, mode, Arc::from(content));
+        let mount = self.get(id)?;
+        let published = mount.soon().ok_or_else(|| busy(id))?.publish(path, mode, Arc::from(content));
         published.map(|_| ()).map_err(|error| Failure::Publish(path.to_owned(), error))
     }
 
@@ -183,7 +217,8 @@ impl Mounts {
     /// # Errors
     /// [`Failure`].
     pub fn withdraw(&self, id: &MountId, path: &str) -> Result<(), Failure> {
-        let withdrawn = lock(&self.get(id)?.tree).withdraw(path);
+        let mount = self.get(id)?;
+        let withdrawn = mount.soon().ok_or_else(|| busy(id))?.withdraw(path);
         withdrawn.map_err(|error| Failure::Publish(path.to_owned(), error))
     }
 
@@ -193,7 +228,7 @@ impl Mounts {
     /// [`Failure`].
     pub fn usage(&self, id: &MountId) -> Result<Quotas, Failure> {
         let mount = self.get(id)?;
-        let mut tree = lock(&mount.tree);
+        let mut tree = mount.soon().ok_or_else(|| busy(id))?;
         let mut used = |area| -> Option<Quota> { tree.area_usage(area).ok().map(|(_, used)| used) };
         Ok(Quotas {
             working: used(Area::Working),
@@ -203,6 +238,10 @@ impl Mounts {
             state: used(Area::State),
         })
     }
+}
+
+fn busy(id: &MountId) -> Failure {
+    Failure::Busy(id.0.clone())
 }
 
 fn purpose(purpose: vfs::Purpose) -> Purpose {

@@ -88,9 +88,9 @@ impl Tree {
             return rustix::fs::fchmod(&*open.file, mode);
         }
         if node.file_type == FileType::RegularFile
-            && let Some(held) = &node.orphan
+            && let Some(orphan) = &node.orphan
         {
-            return rustix::fs::fchmod(&**held, mode);
+            return rustix::fs::fchmod(&*orphan.file, mode);
         }
         match self.place(id)? {
             // Nothing but this server changes names here, so nobody puts a link there meanwhile.

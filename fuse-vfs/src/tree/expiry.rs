@@ -30,8 +30,13 @@ pub struct Expired {
 impl Tree {
     /// Has a file go after so many seconds.
     pub(super) fn set_ttl(&mut self, id: NodeId, value: &[u8]) -> Result<()> {
-        if self.nodes.get(id)?.file_type != FileType::RegularFile {
+        let node = self.nodes.get(id)?;
+        if node.file_type != FileType::RegularFile {
             return Err(Errno::PERM);
+        }
+        // Nothing is left to go.
+        if node.names.is_empty() {
+            return Err(Errno::NOENT);
         }
         let seconds = std::str::from_utf8(value).ok().and_then(|text| text.trim().parse::<u64>().ok());
         let seconds = seconds.filter(|seconds| *seconds <= LONGEST).ok_or(Errno::INVAL)?;
@@ -58,6 +63,7 @@ impl Tree {
         {
             self.expiring.remove(&(expires, id));
             self.nodes.drop_unneeded(id);
+            self.settle();
         }
     }
 

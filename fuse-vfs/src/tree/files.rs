@@ -55,7 +55,7 @@ impl Tree {
     /// # Errors
     /// What the area's rules say; ENFILE when too many are open.
     pub fn open(&mut self, caller: Caller, node: NodeId, access: Access) -> Result<Opened> {
-        self.handles.have_room()?;
+        self.have_room()?;
         if !is_stored(node) {
             return self.open_published(node, access);
         }
@@ -80,7 +80,7 @@ impl Tree {
         mode: u16,
         access: Access,
     ) -> Result<(Entry, Opened)> {
-        self.handles.have_room()?;
+        self.have_room()?;
         let (entry, file) = self.make_open(caller, parent, name, mode)?;
         let node = self.nodes.get_mut(entry.node)?;
         let area = node.area;
@@ -94,15 +94,13 @@ impl Tree {
         }
         let executable = self.published.attributes(node)?.mode & 0o111 != 0;
         let seen = self.published.bytes(node)?;
-        let handle = self.handles.insert(Held::Published { node, seen });
+        let handle = self.handles.insert(Held::Published { node, seen })?;
         // A program is mapped; a file that grows is not cached.
         Ok(Opened { handle, node, io: if executable { Io::Cached } else { Io::Direct } })
     }
 
     fn hand_out(&mut self, id: NodeId, area: Area, access: Access) -> Result<Opened> {
-        let open = self.nodes.get_mut(id)?.open.as_mut().ok_or(Errno::STALE)?;
-        open.handles += 1;
-        let file = Arc::clone(&open.file);
+        let file = Arc::clone(&self.nodes.get(id)?.open.as_ref().ok_or(Errno::STALE)?.file);
         let io = match (self.purpose, area, access.write) {
             // Another mount of the same store may be at work: nothing is cached.
             (Purpose::Inspect | Purpose::Restore, ..) => Io::Direct,
@@ -114,7 +112,12 @@ impl Tree {
             (_, Area::Semantic | Area::Procedural | Area::State, true) => Io::PassthroughMappings(file),
             (_, Area::Semantic | Area::Procedural | Area::State, false) => Io::Passthrough(file),
         };
-        let handle = self.handles.insert(Held::File(FileHandle { node: id, access }));
+        let handle = self.handles.insert(Held::File(FileHandle { node: id, access })).inspect_err(|_| {
+            self.close_unused(id);
+        })?;
+        if let Some(open) = &mut self.nodes.get_mut(id)?.open {
+            open.handles += 1;
+        }
         Ok(Opened { handle, node: id, io })
     }
 
@@ -125,7 +128,7 @@ impl Tree {
             return Ok(());
         }
         let file = match &node.orphan {
-            Some(held) => Arc::clone(held),
+            Some(orphan) => Arc::clone(&orphan.file),
             None => {
                 let Name { parent, name } = node.names.first().cloned().ok_or(Errno::NOENT)?;
                 let directory = self.directory(parent)?;
@@ -137,19 +140,20 @@ impl Tree {
         Ok(())
     }
 
-    /// Lets go of a backing file that no handle has open; what an unlinked one held is free then.
+    /// Lets go of a backing file that no handle has open.
     pub(super) fn close_unused(&mut self, id: NodeId) {
-        let Ok(node) = self.nodes.get_mut(id) else { return };
-        if node.open.as_ref().is_some_and(|open| open.handles == 0) {
-            let gone = node.names.is_empty() && node.orphan.is_some();
-            let (area, open) = (node.area, node.open.take());
-            if let Some(open) = open.filter(|_| gone)
-                && let Ok(account) = self.account_mut(area)
-            {
-                account.remove(open.size);
-            }
+        if let Ok(node) = self.nodes.get_mut(id)
+            && node.open.as_ref().is_some_and(|open| open.handles == 0)
+        {
+            node.open = None;
         }
         self.nodes.drop_unneeded(id);
+        self.settle();
+    }
+
+    /// ENFILE when this mount holds too many descriptors.
+    pub(super) fn have_room(&self) -> Result<()> {
+        self.handles.have_room(self.nodes.orphans())
     }
 
     /// A handle's end.

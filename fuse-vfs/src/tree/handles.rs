@@ -2,13 +2,16 @@
 
 use super::listing::Listing;
 use super::{Access, Errno, Result};
+use crate::descriptors::Descriptor;
 use crate::nodes::NodeId;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Handles of one mount; each open file and directory costs this process at most one descriptor, and a thousand mounts
-/// together fit into `fs.nr_open` in practice. Beyond, open(2) answers ENFILE.
+/// Descriptors that one mount's open files, open directories and files without a name may take here. Beyond, open(2) and
+/// unlink(2) answer ENFILE.
 const MOST: usize = 16 << 10;
+/// Published files that are open at a time: each may hold a version of its own in memory.
+const MOST_PUBLISHED: usize = 256;
 
 /// The number of an open file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,34 +43,44 @@ pub(super) struct FileHandle {
 /// All handles of a tree.
 #[derive(Debug, Default)]
 pub(super) struct Handles {
-    held: HashMap<u64, Held>,
+    held: HashMap<u64, (Held, Descriptor)>,
+    published: usize,
     next: u64,
 }
 
 impl Handles {
-    /// ENFILE when one more would be too many.
-    pub(super) fn have_room(&self) -> Result<()> {
-        if self.held.len() >= MOST { Err(Errno::NFILE) } else { Ok(()) }
+    /// ENFILE when a mount with so many orphans holds too many.
+    pub(super) fn have_room(&self, orphans: usize) -> Result<()> {
+        if self.held.len() + orphans >= MOST { Err(Errno::NFILE) } else { Ok(()) }
     }
 
-    pub(super) fn insert(&mut self, held: Held) -> Handle {
+    /// ENFILE when all mounts together hold too many.
+    pub(super) fn insert(&mut self, held: Held) -> Result<Handle> {
+        let published = usize::from(matches!(held, Held::Published { .. }));
+        if published > 0 && self.published >= MOST_PUBLISHED {
+            return Err(Errno::NFILE);
+        }
+        let descriptor = Descriptor::take()?;
         self.next += 1;
-        self.held.insert(self.next, held);
-        Handle(self.next)
+        self.published += published;
+        self.held.insert(self.next, (held, descriptor));
+        Ok(Handle(self.next))
     }
 
     pub(super) fn get_mut(&mut self, handle: Handle) -> Result<&mut Held> {
-        self.held.get_mut(&handle.0).ok_or(Errno::BADF)
+        self.held.get_mut(&handle.0).map(|(held, _)| held).ok_or(Errno::BADF)
     }
 
     pub(super) fn file(&self, handle: Handle) -> Result<FileHandle> {
         match self.held.get(&handle.0) {
-            Some(Held::File(file)) => Ok(*file),
+            Some((Held::File(file), _)) => Ok(*file),
             _ => Err(Errno::BADF),
         }
     }
 
     pub(super) fn remove(&mut self, handle: Handle) -> Option<Held> {
-        self.held.remove(&handle.0)
+        let (held, _) = self.held.remove(&handle.0)?;
+        self.published -= usize::from(matches!(held, Held::Published { .. }));
+        Some(held)
     }
 }

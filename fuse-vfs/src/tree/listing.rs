@@ -53,7 +53,7 @@ impl Tree {
     /// # Errors
     /// ENOTDIR, and ENFILE when too many are open.
     pub fn open_directory(&mut self, node: NodeId) -> Result<Handle> {
-        self.handles.have_room()?;
+        self.have_room()?;
         let listing = if is_stored(node) {
             let area = self.nodes.get(node)?.area;
             let place = self.directory(node)?;
@@ -66,7 +66,7 @@ impl Tree {
             entries.extend(self.published.entries(node)?);
             Listing::Published(entries)
         };
-        Ok(self.handles.insert(Held::Directory(listing)))
+        self.handles.insert(Held::Directory(listing))
     }
 
     /// Gives the entries from `offset` on to `take` until it says that it is full (false).

@@ -179,6 +179,7 @@ impl Tree {
             if !self.nodes.contains(node) {
                 self.directories.close(node);
             }
+            self.settle();
         }
     }
 
@@ -210,7 +211,7 @@ impl Tree {
     /// What is known of `node` now: by its open file, by what holds it after its last name went, or by its name.
     fn stat(&mut self, id: NodeId) -> Result<Statx> {
         let node = self.nodes.get(id)?;
-        let held = node.open.as_ref().map(|open| &open.file).or(node.orphan.as_ref());
+        let held = node.open.as_ref().map(|open| &open.file).or(node.orphan.as_ref().map(|orphan| &orphan.file));
         if let Some(file) = held {
             return statx(&**file, "", AtFlags::EMPTY_PATH, WANTED);
         }

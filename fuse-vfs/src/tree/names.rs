@@ -10,6 +10,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::sync::Arc;
 
+/// Longest text of a symbolic link in memory, in bytes: tmpfs keeps it within the inode (SHORT_SYMLINK_LEN in mm/shmem.c). A
+/// longer one takes a page, which would be the server's and not the agent's.
+const LONGEST_IN_MEMORY: usize = 127;
+
 /// What is to be made.
 #[derive(Clone, Copy, Debug)]
 pub enum NewFile<'a> {
@@ -38,6 +42,7 @@ impl Tree {
         if let Some(known) = self.nodes.with_ino(area, stat.stx_ino)
             && self.is_expired(known)
         {
+            self.remove_name(area, parent, name, AtFlags::empty())?;
             return Err(Errno::NOENT);
         }
         let id = self.learn(parent, name, area, &stat);
@@ -75,6 +80,12 @@ impl Tree {
     pub fn make(&mut self, caller: Caller, parent: NodeId, name: &OsStr, what: NewFile<'_>) -> Result<Entry> {
         let change = if matches!(what, NewFile::Special(..)) { Change::Special } else { Change::Create };
         let area = self.area_for(parent, name, caller, change)?;
+        if let NewFile::Symlink(text) = what
+            && area == Area::Working
+            && text.len() > LONGEST_IN_MEMORY
+        {
+            return Err(Errno::NAMETOOLONG);
+        }
         let directory = self.directory(parent)?;
         self.account_mut(area)?.add(0)?;
         let made =
@@ -127,8 +138,11 @@ impl Tree {
         }
         let Name { parent: from, name: old } = self.nodes.get(node)?.names.first().cloned().ok_or(Errno::NOENT)?;
         let (source, target) = (self.directory(from)?, self.directory(parent)?);
-        linkat(&*source, &*old, &*target, name, AtFlags::empty())?;
-        let stat = statx(&*target, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)?;
+        // A name counts as a file does: it takes room in its directory, and there is no other bound on names.
+        self.account_mut(area)?.add(0)?;
+        let made = linkat(&*source, &*old, &*target, name, AtFlags::empty())
+            .and_then(|()| statx(&*target, name, AtFlags::SYMLINK_NOFOLLOW, WANTED));
+        let stat = self.made(area, made)?;
         let id = self.learn(parent, name, area, &stat);
         Ok(self.entry(id, area, &stat))
     }
@@ -144,7 +158,7 @@ impl Tree {
         let read = |directory: &OwnedFd, name: &OsStr| {
             readlinkat(directory, name, Vec::new()).map(|text| OsString::from_vec(text.into_bytes()))
         };
-        if let Some(held) = self.nodes.get(node)?.orphan.as_ref().map(Arc::clone) {
+        if let Some(held) = self.nodes.get(node)?.orphan.as_ref().map(|orphan| Arc::clone(&orphan.file)) {
             return read(&held, OsStr::new(""));
         }
         let Name { parent, name } = self.nodes.get(node)?.names.first().cloned().ok_or(Errno::NOENT)?;

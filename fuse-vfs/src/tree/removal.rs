@@ -2,8 +2,9 @@
 
 use super::{Change, Errno, Result, Tree, WANTED, is_stored};
 use crate::area::{Area, Caller};
+use crate::descriptors::Descriptor;
 use crate::directories::DIRECTORY;
-use crate::nodes::{Name, NodeId};
+use crate::nodes::{Name, Node, NodeId, Orphan};
 use crate::published::is_name;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Statx, openat, renameat_with, statx, unlinkat};
 use std::ffi::OsStr;
@@ -15,7 +16,7 @@ struct Going {
     name: Name,
     stat: Statx,
     node: Option<NodeId>,
-    held: Option<Arc<OwnedFd>>,
+    held: Option<Orphan>,
 }
 
 impl Tree {
@@ -96,45 +97,75 @@ impl Tree {
         let is_directory = FileType::from_raw_mode(u32::from(stat.stx_mode)) == FileType::Directory;
         let last = is_directory || stat.stx_nlink <= 1;
         let held = match node {
-            Some(id) if last => self.hold(id, &directory, name)?,
+            Some(id) if last => Some(self.hold(id, &directory, name)?),
             _ => None,
         };
         Ok(Going { name: Name::new(parent, name), stat, node, held })
     }
 
-    fn hold(&mut self, id: NodeId, directory: &OwnedFd, name: &OsStr) -> Result<Option<Arc<OwnedFd>>> {
+    fn hold(&mut self, id: NodeId, directory: &OwnedFd, name: &OsStr) -> Result<Orphan> {
+        self.have_room()?;
+        let _descriptor = Descriptor::take()?;
         let node = self.nodes.get(id)?;
         if let Some(open) = &node.open {
-            return Ok(Some(Arc::clone(&open.file)));
+            return Ok(Orphan { file: Arc::clone(&open.file), _descriptor });
         }
         let flags = match node.file_type {
             FileType::Directory => DIRECTORY,
             FileType::RegularFile => OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC,
             _ => OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
         };
-        openat(directory, name, flags, Mode::empty()).map(|held| Some(Arc::new(held)))
+        let file = Arc::new(openat(directory, name, flags, Mode::empty())?);
+        Ok(Orphan { file, _descriptor })
     }
 
-    /// Counts a file out whose name has gone, unless another name or a handle keeps it.
+    /// Counts a name out. A file that was known when its last one went counts until the kernel has forgotten it.
     fn gone(&mut self, area: Area, going: Going) {
         let Going { name, stat, node, held } = going;
         let file_type = FileType::from_raw_mode(u32::from(stat.stx_mode));
         let last = file_type == FileType::Directory || stat.stx_nlink <= 1;
-        let mut kept = false;
-        if let Some(id) = node.filter(|_| last) {
+        let kept = held.is_some();
+        if let (Some(id), Some(orphan)) = (node, held) {
             self.directories.close(id);
+            self.nodes.keep_orphan(id, orphan);
             self.stop_expiring(id);
-            if let Ok(node) = self.nodes.get_mut(id) {
-                kept = node.open.is_some();
-                node.orphan = held;
-            }
         }
         self.nodes.unname(&name);
-        if last && !kept {
-            let size = if file_type == FileType::RegularFile { stat.stx_size } else { 0 };
-            if let Ok(account) = self.account_mut(area) {
-                account.remove(size);
+        if !kept {
+            let size = if last && file_type == FileType::RegularFile { stat.stx_size } else { 0 };
+            self.count_out(area, size);
+        }
+        self.settle();
+    }
+
+    /// Counts out what has no name and is forgotten.
+    pub(super) fn settle(&mut self) {
+        for node in self.nodes.take_gone() {
+            self.count_out_orphan(&node);
+        }
+    }
+
+    /// Counts out what has no name, before the tree ends and the kernel's last words are lost.
+    pub fn count_out_orphans(&mut self) {
+        for node in self.nodes.take_orphans() {
+            self.count_out_orphan(&node);
+        }
+    }
+
+    fn count_out_orphan(&mut self, node: &Node) {
+        let Some(orphan) = &node.orphan else { return };
+        let size = match node.file_type {
+            FileType::RegularFile => {
+                statx(&*orphan.file, "", AtFlags::EMPTY_PATH, WANTED).map_or(0, |stat| stat.stx_size)
             }
+            _ => 0,
+        };
+        self.count_out(node.area, size);
+    }
+
+    fn count_out(&mut self, area: Area, size: u64) {
+        if let Ok(account) = self.account_mut(area) {
+            account.remove(size);
         }
     }
 }

@@ -93,9 +93,9 @@ impl Tree {
         let mut account = self.account(area).ok_or(Errno::STALE)?.emptied();
         self.walk(area, |_, found| {
             let file_type = found.file_type();
-            if file_type == FileType::Directory || found.stat.stx_nlink <= 1 || linked.insert(found.stat.stx_ino) {
-                account.found(if file_type == FileType::RegularFile { found.stat.stx_size } else { 0 });
-            }
+            let first =
+                file_type == FileType::Directory || found.stat.stx_nlink <= 1 || linked.insert(found.stat.stx_ino);
+            account.found(if first && file_type == FileType::RegularFile { found.stat.stx_size } else { 0 });
             Ok(())
         })?;
         Ok(account)

@@ -137,8 +137,8 @@ impl Tree {
             let directory = self.directory(id)?;
             return openat(&*directory, ".", OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map(Arc::new);
         }
-        if let Some(held) = &node.orphan {
-            return Ok(Arc::clone(held));
+        if let Some(orphan) = &node.orphan {
+            return Ok(Arc::clone(&orphan.file));
         }
         let Name { parent, name } = node.names.first().cloned().ok_or(Errno::NOENT)?;
         let directory = self.directory(parent)?;

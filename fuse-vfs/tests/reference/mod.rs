@@ -111,35 +111,36 @@ impl Model {
         Ok((directory, name))
     }
 
-    /// Files that have a name, once each.
-    fn linked(&self) -> Vec<usize> {
-        let mut seen = Vec::new();
+    /// The files that names lead to, once for each name.
+    fn named(&self) -> Vec<usize> {
+        let mut named = Vec::new();
         let mut open = vec![0];
         while let Some(directory) = open.pop() {
             for file in self.entries(directory).expect("a directory").values() {
-                if !seen.contains(file) {
-                    seen.push(*file);
-                    if matches!(self.files[*file], File::Directory(_)) {
-                        open.push(*file);
-                    }
+                named.push(*file);
+                if matches!(self.files[*file], File::Directory(_)) {
+                    open.push(*file);
                 }
             }
         }
-        seen
+        named
     }
 
     pub(crate) fn used(&self) -> Quota {
-        let mut linked = self.linked();
+        let mut counted = self.named();
         for held in &self.held {
-            if !linked.contains(held) {
-                linked.push(*held);
+            if !counted.contains(held) {
+                counted.push(*held);
             }
         }
-        let bytes = |file: &usize| match &self.files[*file] {
-            File::Regular(content) => 4096 + (content.len() as u64).next_multiple_of(4096),
-            _ => 4096,
+        let inodes = counted.len() as u64;
+        counted.sort_unstable();
+        counted.dedup();
+        let content = |file: &usize| match &self.files[*file] {
+            File::Regular(content) => (content.len() as u64).next_multiple_of(4096),
+            _ => 0,
         };
-        Quota { bytes: linked.iter().map(bytes).sum(), inodes: linked.len() as u64 }
+        Quota { bytes: inodes * 4096 + counted.iter().map(content).sum::<u64>(), inodes }
     }
 
     fn room_for_a_file(&self) -> Result<(), Errno> {
@@ -260,6 +261,7 @@ impl Model {
         if self.append_only || self.is_directory(file) {
             return Err(Errno::PERM);
         }
+        self.room_for_a_file()?;
         if self.entries(directory)?.contains_key(name) {
             return Err(Errno::EXIST);
         }

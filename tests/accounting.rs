@@ -1,0 +1,130 @@
+//! Promise 6: what counts against a quota is what is there, however a name is taken away and whoever still holds the file.
+
+use mounted::{AGENT, Mount, Server, Store, Wanted, as_user};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tests::{binary, wait_until};
+
+const SOON: Duration = Duration::from_secs(10);
+const MEBIBYTE: u64 = 1 << 20;
+
+fn wanted() -> Wanted {
+    Wanted { bytes: 16 * MEBIBYTE, inodes: 100, ..Wanted::default() }
+}
+
+fn server() -> Server {
+    Server::start(&binary("agentos-vfs")).expect("the server starts")
+}
+
+/// Bytes and files of `/state`.
+fn used(server: &Server, mount: &Mount) -> (u64, u64) {
+    let used = server.usage(mount).expect("known");
+    let number = |name: &str| used["state"][name].as_u64().expect("a number");
+    (number("bytes"), number("inodes"))
+}
+
+/// Python as the agent in `/state`, line by line: each prints a line when it is done.
+struct Agent(Child);
+
+impl Agent {
+    fn new(mount: &Mount) -> Self {
+        let mut python: Command = as_user(AGENT, "/usr/bin/python3");
+        let loop_of_lines = "import sys, os\nfor line in sys.stdin: exec(line, globals()); print(flush=True)";
+        python.args(["-c", loop_of_lines]).current_dir(mount.path().join("state"));
+        Self(python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3"))
+    }
+
+    fn does(&mut self, line: &str) {
+        writeln!(self.0.stdin.as_mut().expect("its input"), "{line}").expect("written");
+        let mut done = String::new();
+        BufReader::with_capacity(1, self.0.stdout.as_mut().expect("its output")).read_line(&mut done).expect("read");
+        assert_eq!(done, "\n", "{line}");
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        if let Err(error) = self.0.wait() {
+            eprintln!("python3 did not end: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_without_a_name_counts_while_anybody_holds_it_and_once() {
+    if !tests::is_root() {
+        return;
+    }
+    let (server, store) = (server(), Store::new().expect("a store"));
+    let mount = server.mount(&store, &wanted()).expect("served");
+    let mut agent = Agent::new(&mount);
+    agent.does("open('a', 'wb').write(bytes(1 << 20)); p = os.open('a', os.O_PATH)");
+    assert_eq!(used(&server, &mount), (MEBIBYTE + 4096, 1), "control");
+    agent.does("os.unlink('a')");
+    assert_eq!(used(&server, &mount), (MEBIBYTE + 4096, 1), "a descriptor that only names it holds it");
+    agent.does("[os.close(os.open(f'/proc/self/fd/{p}', os.O_RDWR)) for _ in range(20)]");
+    agent.does("os.truncate(f'/proc/self/fd/{p}', 2 << 20)");
+    assert_eq!(used(&server, &mount), (2 * MEBIBYTE + 4096, 1), "opened and closed again, and made larger");
+    agent.does("os.close(p)");
+    wait_until("what it held to be free", SOON, || used(&server, &mount) == (0, 0));
+}
+
+#[test]
+fn every_name_counts() {
+    if !tests::is_root() {
+        return;
+    }
+    let (server, store) = (server(), Store::new().expect("a store"));
+    let mount = server.mount(&store, &wanted()).expect("served");
+    let mut agent = Agent::new(&mount);
+    agent.does("open('a', 'wb').write(bytes(4096)); [os.link('a', f'b{i}') for i in range(9)]");
+    assert_eq!(used(&server, &mount), (11 * 4096, 10));
+    agent.does("n = 0");
+    let refused = "
+try:
+    for i in range(200): os.link('a', f'c{i}'); n += 1
+except OSError as error: assert error.errno == 122, error";
+    agent.does(&format!("exec({refused:?})"));
+    assert_eq!(used(&server, &mount).1, 100, "EDQUOT (122) at the bound");
+    agent.does("[os.unlink(name) for name in os.listdir('.')]");
+    wait_until("all of it to be free", SOON, || used(&server, &mount) == (0, 0));
+}
+
+#[test]
+fn what_nobody_can_name_any_more_is_not_counted_by_the_next_run() {
+    if !tests::is_root() {
+        return;
+    }
+    let (server, store) = (server(), Store::new().expect("a store"));
+    let mount = server.mount(&store, &wanted()).expect("served");
+    let mut agent = Agent::new(&mount);
+    agent.does(
+        "f = [open(f'{i}', 'wb') for i in range(50)]; [x.write(bytes(1 << 16)) for x in f]; [x.flush() for x in f]",
+    );
+    agent.does("[os.unlink(f'{i}') for i in range(50)]; open('stays', 'w').write('x')");
+    assert_eq!(used(&server, &mount).1, 51, "control: they are open");
+    server.end(mount).expect("ended");
+    drop(agent);
+    let mount = server.mount(&store, &wanted()).expect("served again");
+    assert_eq!(used(&server, &mount), (2 * 4096, 1));
+}
+
+#[test]
+fn a_time_to_live_needs_a_name() {
+    if !tests::is_root() {
+        return;
+    }
+    let (server, store) = (server(), Store::new().expect("a store"));
+    let mount = server.mount(&store, &wanted()).expect("served");
+    let mut agent = Agent::new(&mount);
+    agent.does("os.chdir('../mem/working'); f = open('a', 'wb'); os.unlink('a')");
+    let refused = "
+try: os.setxattr(f.fileno(), 'user.agentos.ttl', b'0')
+except FileNotFoundError: pass
+else: raise SystemExit('set')";
+    agent.does(&format!("exec({refused:?})"));
+    agent.does("f = open('b', 'wb'); os.setxattr('b', 'user.agentos.ttl', b'0')");
+    wait_until("the control to go", SOON, || !mount.path().join("mem/working/b").exists());
+}
