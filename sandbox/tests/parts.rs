@@ -9,6 +9,7 @@ use std::fs::{self, File, Permissions};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const PLACES: [(&str, Place); 5] = [
     ("mem", Place::Memory),
@@ -76,7 +77,7 @@ fn each_place_gives_what_it_is_for_and_no_more() {
 fn what_is_mounted_anew_has_the_same_rights_and_takes_the_place_of_the_old() {
     let (before, after) = (Tree::new("before"), Tree::new("after"));
     let mut stage = Stage::start("remount");
-    let script = "exec 3< /mem/which
+    let script = "exec 3< /mem/which; echo opened > /state/opened
       until grep -q after /mem/which; do sleep 0.01; done
       cat <&3; for part in mem state ipc policy tools; do tail -n 1 /$part/which; done
       echo kept > /mem/kept; /tools/which; { echo x > /policy/x; } 2>&1";
@@ -85,6 +86,11 @@ fn what_is_mounted_anew_has_the_same_rights_and_takes_the_place_of_the_old() {
     stage.order(&Order::Launch { plan: Box::new(with(&before, script)) }, &[&file]);
     stage.order(&Order::Served, &[]);
     assert!(matches!(stage.report().0, Report::Started { process: 0 }));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !before.0.join("state/opened").exists() {
+        assert!(Instant::now() < deadline, "the script does not begin");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 
     stage.order(&Order::Remount { parts: vec![Part { source: "/no/such".into(), place: Place::Memory }] }, &[]);
     let Report::Remounted { failure: Some(failure) } = stage.report().0 else { panic!("it was mounted") };

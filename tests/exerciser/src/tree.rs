@@ -40,6 +40,10 @@ pub(crate) fn run(directory: &Path, reference: &Path, time: Duration, seed: u64)
         if matches!(act, Act::Allocate { .. }) && answer == Err(Errno::OPNOTSUPP) {
             continue;
         }
+        // Memory keeps short ones only (docs/file-system-suites.md).
+        if matches!(act, Act::Symlink { .. }) && answer == Err(Errno::NAMETOOLONG) {
+            continue;
+        }
         let expected = theirs.perform(&act);
         done += u64::from(answer.is_ok());
         if answer != expected {
