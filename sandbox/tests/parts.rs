@@ -78,7 +78,7 @@ fn what_is_mounted_anew_has_the_same_rights_and_takes_the_place_of_the_old() {
     let (before, after) = (Tree::new("before"), Tree::new("after"));
     let mut stage = Stage::start("remount");
     let script = "exec 3< /mem/which; echo opened > /state/opened
-      until grep -q after /mem/which; do sleep 0.01; done
+      for part in mem state ipc policy tools; do until grep -qs after /$part/which; do sleep 0.01; done; done
       cat <&3; for part in mem state ipc policy tools; do tail -n 1 /$part/which; done
       echo kept > /mem/kept; /tools/which; { echo x > /policy/x; } 2>&1";
     let log = before.0.join("log");
