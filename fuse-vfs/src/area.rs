@@ -2,39 +2,8 @@
 
 use rustix::io::Errno;
 
-/// One part of the tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Area {
-    /// `/mem/working`: memory, gone with the agent.
-    Working,
-    /// `/mem/episodic`: append-only.
-    Episodic,
-    /// `/mem/semantic`.
-    Semantic,
-    /// `/mem/procedural`: for the agent to read.
-    Procedural,
-    /// `/state`: checkpoints.
-    State,
-}
-
-impl Area {
-    /// All, in the order in which they are listed.
-    pub const ALL: [Self; 5] = [Self::Working, Self::Episodic, Self::Semantic, Self::Procedural, Self::State];
-    /// Those on disk.
-    pub const ON_DISK: [Self; 4] = [Self::Episodic, Self::Semantic, Self::Procedural, Self::State];
-
-    /// The name of its directory, in the tree and on disk.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Working => "working",
-            Self::Episodic => "episodic",
-            Self::Semantic => "semantic",
-            Self::Procedural => "procedural",
-            Self::State => "state",
-        }
-    }
-}
+/// One part of the tree: the daemon's and the command line's word is "part", a part of the tree here is an area of files.
+pub use protocol::memory::Part as Area;
 
 /// On whose behalf the kernel asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -63,7 +63,7 @@ impl Store {
             parts.push(Part { area: Area::Working, directory, account });
             uncounted.push(Area::Working);
         }
-        for area in Area::ON_DISK {
+        for area in Area::LASTING {
             let Some(limit) = quota(&order.quotas, area) else { continue };
             let used = counters.as_ref().and_then(|counters| quota(&counters.used, area));
             if used.is_none() {
