@@ -124,7 +124,8 @@ fn sources() -> Vec<(String, String)> {
     while let Some(directory) = open.pop() {
         for entry in fs::read_dir(&directory).expect("the sources can be listed").flatten() {
             let (path, name) = (entry.path(), entry.file_name());
-            let hidden = name.to_string_lossy().starts_with('.') || name == "target" || name == "node_modules";
+            let hidden = name.to_string_lossy().starts_with('.')
+                || ["target", "node_modules", "vendor"].iter().any(|skipped| name == *skipped);
             if path.is_dir() && !hidden {
                 open.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {

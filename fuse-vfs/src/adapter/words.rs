@@ -42,14 +42,20 @@ pub(super) fn new_time(time: TimeOrNow) -> NewTime {
 }
 
 fn our_time(time: SystemTime) -> Time {
-    let seconds = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
-    match time.duration_since(SystemTime::UNIX_EPOCH) {
-        Ok(since) => Time { seconds: seconds(since), nanoseconds: since.subsec_nanos() },
-        Err(before) => match before.duration() {
-            before if before.subsec_nanos() == 0 => Time { seconds: -seconds(before), nanoseconds: 0 },
-            before => Time { seconds: -seconds(before) - 1, nanoseconds: 1_000_000_000 - before.subsec_nanos() },
-        },
-    }
+    let before = match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) => {
+            let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
+            return Time { seconds, nanoseconds: since.subsec_nanos() };
+        }
+        Err(before) => before.duration(),
+    };
+    // Nanoseconds count forwards on either side of the epoch.
+    let (borrow, nanoseconds) = match before.subsec_nanos() {
+        0 => (0, 0),
+        nanoseconds => (1, 1_000_000_000 - nanoseconds),
+    };
+    let seconds = 0i64.checked_sub_unsigned(before.as_secs()).and_then(|seconds| seconds.checked_sub(borrow));
+    Time { seconds: seconds.unwrap_or(i64::MIN), nanoseconds }
 }
 
 /// The permission bits of a mode; its file type is told otherwise.
@@ -90,7 +96,17 @@ mod tests {
 
     #[test]
     fn times_before_the_epoch_come_back() {
-        for time in [(0, 0), (1, 5), (-1, 999_999_999), (-1, 0), (-7, 1), (1 << 33, 999_999_999)] {
+        for time in [
+            (0, 0),
+            (1, 5),
+            (-1, 999_999_999),
+            (-1, 0),
+            (-7, 1),
+            (1 << 33, 999_999_999),
+            (i64::MIN, 0),
+            (i64::MIN, 1),
+            (i64::MAX, 999_999_999),
+        ] {
             let time = Time { seconds: time.0, nanoseconds: time.1 };
             assert_eq!(our_time(system_time(time)), time);
         }

@@ -33,6 +33,7 @@ const WAYS: &[Way] = &[
     way("no_acl", no_acl),
     way("size_of_the_file_system", statfs),
     way("nanoseconds", nanoseconds),
+    way("times_at_the_ends", times_at_the_ends),
     way("listing_under_change", listing_under_change),
     way("inotify", inotify),
     way("unlinked_and_open", unlinked_and_open),
@@ -199,9 +200,25 @@ fn statfs(place: &Place) -> io::Result<()> {
 
 fn nanoseconds(place: &Place) -> io::Result<()> {
     let file = File::from(place.open(libc::O_RDWR)?);
-    let time = UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
-    file.set_modified(time)?;
-    expect(fs::metadata(&place.file)?.modified()? == time, "another time came back")
+    let (after, before) = (Duration::new(1_234_567_890, 123_456_789), Duration::new(1, 600_000_000));
+    for time in [UNIX_EPOCH + after, UNIX_EPOCH - before] {
+        file.set_modified(time)?;
+        expect(fs::metadata(&place.file)?.modified()? == time, "another time came back")?;
+    }
+    Ok(())
+}
+
+/// Which of these a file system can keep is its own matter; it goes on either way.
+fn times_at_the_ends(place: &Place) -> io::Result<()> {
+    let file = File::from(place.open(libc::O_RDWR)?);
+    let (far, little) = (Duration::from_secs(1 << 63), Duration::from_nanos(1));
+    let first = UNIX_EPOCH.checked_sub(far).ok_or_else(|| no("no first second"))?;
+    let last = UNIX_EPOCH.checked_add(far - Duration::from_secs(1)).ok_or_else(|| no("no last second"))?;
+    for time in [first, first + little, last, last + Duration::from_nanos(999_999_999)] {
+        file.set_modified(time)?;
+        fs::metadata(&place.file)?;
+    }
+    Ok(())
 }
 
 fn listing_under_change(place: &Place) -> io::Result<()> {
