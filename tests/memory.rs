@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
-use tests::{Agent, Daemon, GROUP_LINE, Launch, as_user, judge, stderr, stdout, succeeded, wait_until};
+use tests::{Daemon, GROUP_LINE, Launch, as_user, judge, stderr, stdout, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -25,11 +25,6 @@ fn server(daemon: &Daemon) -> i32 {
     let mut all = judge::all_processes().into_iter();
     let serves = |pid: &i32| judge::command_line(*pid).contains(&socket);
     all.find(serves).expect("agentos-vfs runs")
-}
-
-fn kill(pid: i32) {
-    let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
-    rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("SIGKILL of our own server");
 }
 
 fn mounted(place: &Path) -> usize {
@@ -171,72 +166,6 @@ fn the_host_sees_what_an_agent_remembers_and_its_status_as_it_changes() {
     wait_until("the status of a stopped agent", SOON, || state() == "stopped");
     succeeded(agent.tell(&["cont"]));
     wait_until("the status of a continued agent", SOON, || state() == "running");
-}
-
-/// Counts in working memory, and says when it could not.
-const COUNTING: &str =
-    "i=0; while :; do i=$((i+1)); { echo $i > /mem/working/n; } 2> /dev/null || echo failed; sleep 0.01; done";
-
-fn count(tree: &Path) -> Option<u64> {
-    fs::read_to_string(tree.join("mem/working/n")).ok()?.trim().parse().ok()
-}
-
-fn counting<'d>(daemon: &'d Daemon, name: &str, policy: &Path) -> Agent<'d> {
-    let agent = daemon.spawn(&Launch::new(policy).name(name), &["/bin/sh", "-c", COUNTING]);
-    wait_until("the agent to count", SOON, || count(&tree(daemon, name)).is_some_and(|count| count > 3));
-    agent
-}
-
-fn lost(daemon: &Daemon, name: &str) -> String {
-    stdout(&succeeded(daemon.agentctl(&["events", name])))
-}
-
-#[test]
-fn an_agent_goes_on_when_its_server_dies_and_has_all_that_it_had() {
-    if !tests::is_root() {
-        return;
-    }
-    let daemon = Daemon::start();
-    let agent = counting(&daemon, "going", Path::new("base"));
-    succeeded(agent.exec(&["/bin/sh", "-c", "echo kept > /mem/working/kept; echo kept > /mem/semantic/kept"]));
-    for round in 1..=3 {
-        let before = server(&daemon);
-        kill(before);
-        wait_until("new mounts", SOON, || lost(&daemon, "going").matches("mounted anew").count() == round);
-        assert_ne!(server(&daemon), before);
-        let seen = count(&tree(&daemon, "going"));
-        wait_until("the agent to count on", SOON, || count(&tree(&daemon, "going")) > seen);
-        let kept = succeeded(agent.exec(&["/bin/cat", "/mem/working/kept", "/mem/semantic/kept", "/policy/digest"]));
-        assert!(stdout(&kept).starts_with("kept\nkept\nsha256:"), "{}", stdout(&kept));
-        let written = agent.exec(&["/bin/sh", "-c", "echo x > /policy/x"]);
-        assert!(stderr(&written).contains("Read-only file system"), "{}", stderr(&written));
-    }
-    assert_eq!(agent.state(), "running");
-    assert_eq!(mounted(daemon.place()), 1, "the dead mounts are gone");
-    drop(agent);
-    wait_until("the mount to go with the agent", SOON, || mounted(daemon.place()) == 0);
-}
-
-#[test]
-fn an_agent_is_stopped_for_review_where_its_policy_says_so() {
-    if !tests::is_root() {
-        return;
-    }
-    let daemon = Daemon::start();
-    let policy = daemon.policy("extends: [base]\nmemory: {on_vfs_loss: stop}\n");
-    let agent = counting(&daemon, "halting", &policy);
-    kill(server(&daemon));
-    wait_until("the agent to be stopped", SOON, || agent.state() == "stopped");
-    wait_until("new mounts", SOON, || lost(&daemon, "halting").contains("mounted anew"));
-    assert!(lost(&daemon, "halting").contains("stopped for review"));
-    let why = agent.inspect()["agent"]["review"].as_str().expect("a reason").to_owned();
-    assert!(why.contains("agentos-vfs") && why.contains("agentctl cont"), "{why}");
-    let seen = count(&tree(&daemon, "halting")).expect("what it had counted is still there");
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(count(&tree(&daemon, "halting")), Some(seen), "it does not run");
-    succeeded(agent.tell(&["cont"]));
-    wait_until("the agent to count on", SOON, || count(&tree(&daemon, "halting")) > Some(seen));
-    assert!(agent.inspect()["agent"]["review"].is_null());
 }
 
 #[test]

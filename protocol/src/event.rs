@@ -64,7 +64,7 @@ pub enum What {
         /// How.
         exit: Exit,
     },
-    /// The process that served its files was lost.
+    /// What serves its files was lost, or serves them no longer.
     VfsLost {
         /// What came of it: `its files are mounted anew`, `stopped for review`, …
         outcome: String,

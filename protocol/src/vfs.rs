@@ -1,8 +1,8 @@
 //! What the daemon and `agentos-vfs` say to each other, over a SOCK_SEQPACKET socket.
 //!
-//! A message is one packet of JSON with descriptors beside it; every order has one answer, in order. The daemon is
-//! trusted by the server and the other way round. A [`MountId`] names one file system of one agent from [`Order::Serve`]
-//! to its end.
+//! A message is one packet of JSON with descriptors beside it; every order has one answer, in order, and
+//! [`Answer::Ended`] may come between them. The daemon is trusted by the server and the other way round. A [`MountId`]
+//! names one file system of one agent from [`Order::Serve`] to its end.
 //!
 //! ```text
 //!   agentosd                                 agentos-vfs
@@ -11,13 +11,14 @@
 //!     Publish{path} + [memfd]         ──►  Done
 //!     Usage{mount}                    ──►  Usage{…}
 //!     End{mount}                      ──►  Done        every further request of the kernel fails; counters are on disk
+//!                                     ◄──  Ended{mount}       unasked: a mount that nobody had ordered to end
 //! ```
 //! The connection's end ends no mount: agents keep their files while there is no daemon.
 
 use serde::{Deserialize, Serialize};
 
 /// Version of this interface. A server that answers [`Order::Hello`] with another one is replaced.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Longest message in bytes.
 pub const MAX_MESSAGE: usize = 64 << 10;
 /// Most descriptors beside a message.
@@ -148,6 +149,11 @@ pub enum Answer {
     Usage {
         /// By part.
         used: Quotas,
+    },
+    /// To no order: the kernel or a failure has ended a mount, whether it was unmounted or lost.
+    Ended {
+        /// Which.
+        mount: MountId,
     },
     /// It was not done, and nothing has changed.
     Failed {

@@ -15,7 +15,7 @@ pub(crate) fn line(event: &Event) -> String {
         What::Exec { command } => format!("exec {}", command_line(command)),
         What::ExecExited { exit } => format!("exec ended: {}", how_it_ended(exit)),
         What::Exited { exit } => format!("ended: {}", how_it_ended(exit)),
-        What::VfsLost { outcome } => format!("agentos-vfs was lost: {}", escape(outcome)),
+        What::VfsLost { outcome } => format!("agentos-vfs lost its files: {}", escape(outcome)),
         What::Removed { why } if why.is_empty() => "removed".to_owned(),
         What::Removed { why } => format!("removed: {}", escape(why)),
     };

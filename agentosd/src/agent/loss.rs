@@ -1,9 +1,9 @@
-//! When the process that serves the agent's files is lost: the agent is stopped or goes on, as its policy says, and in
-//! either case gets new mounts, so that it can be continued.
+//! When the process that serves the agent's files is lost, or one of its mounts alone: the agent is stopped or goes on, as
+//! its policy says, and in either case gets new mounts, so that it can be continued.
 
 use super::task::Task;
 use crate::journal;
-use crate::memory::{Link, MemoryError, Seat};
+use crate::memory::{Link, Lost, MemoryError, Seat};
 use policies::OnVfsLoss;
 use protocol::event::What;
 use sandbox::message::{Failure, Order};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Why an agent is stopped.
-const LOST: &str = "agentos-vfs, which serves its files, was lost; look, then continue it: agentctl cont";
+const LOST: &str = "agentos-vfs lost its files; look, then continue it: agentctl cont";
 
 /// What an agent has to do with the server.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ struct Watched {
 /// What is new.
 #[derive(Debug)]
 pub(super) enum News {
-    /// The server is another one, or dead.
-    Lost,
+    /// The server is another one, or dead, or does not serve something any more.
+    Lost(Lost),
     /// New mounts are made on the host, or not.
     Mounted(Result<(), String>),
 }
@@ -56,20 +56,22 @@ pub(super) async fn news(loss: Option<&mut Loss>) -> News {
         *remounting = None;
         return News::Mounted(done.map_err(|error| journal::sentence(&error)));
     }
-    let lost = link.wait_for(|link| seat.is_lost(link)).await.map(|link| link.clone());
-    match lost {
-        Ok(lost) => {
-            seat.acknowledge(&lost);
-            News::Lost
-        }
-        Err(_) => std::future::pending().await,
+    let mut lost = None;
+    let waited = link.wait_for(|link| {
+        lost = seat.loss(link);
+        lost.is_some()
+    });
+    let told = waited.await.map(|link| seat.acknowledge(&link)).is_ok();
+    match lost.filter(|_| told) {
+        Some(lost) => News::Lost(lost),
+        None => std::future::pending().await,
     }
 }
 
 impl Task {
     pub(super) fn vfs_news(&mut self, news: News) {
         match news {
-            News::Lost => self.vfs_lost(),
+            News::Lost(lost) => self.vfs_lost(lost),
             News::Mounted(Ok(())) => {
                 let Some(live) = self.live() else { return };
                 let order = Order::Remount { parts: live.loss.parts.clone() };
@@ -81,11 +83,11 @@ impl Task {
         }
     }
 
-    fn vfs_lost(&mut self) {
+    fn vfs_lost(&mut self, lost: Lost) {
         let Some(live) = self.live() else { return };
         if let Some(Watched { seat, .. }) = &live.loss.watched {
             let seat = Arc::clone(seat);
-            live.loss.remounting = Some(tokio::spawn(async move { seat.remount().await }));
+            live.loss.remounting = Some(tokio::spawn(async move { seat.remount(lost).await }));
         }
         if live.loss.answer == OnVfsLoss::Stop {
             self.stop_for_review(LOST);

@@ -1,6 +1,6 @@
 //! The connection to `agentos-vfs`: one packet an order, and answers in the order of the orders.
 
-use protocol::vfs::{Answer, MAX_MESSAGE, Order};
+use protocol::vfs::{Answer, MAX_MESSAGE, MountId, Order};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg, socket_with,
@@ -36,25 +36,42 @@ pub(super) fn reach(path: &Path) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-/// Starts to carry orders over a socket; the task ends with the connection.
-pub(super) fn start(socket: OwnedFd) -> io::Result<(Asks, tokio::task::JoinHandle<io::Error>)> {
+/// A connection that carries orders.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// Where they go.
+    pub(super) asks: Asks,
+    /// Mounts that have ended, ordered or not.
+    pub(super) ended: mpsc::UnboundedReceiver<MountId>,
+    /// Ends with the connection, and says why.
+    pub(super) task: tokio::task::JoinHandle<io::Error>,
+}
+
+/// Starts to carry orders over a socket.
+pub(super) fn start(socket: OwnedFd) -> io::Result<Connection> {
     // Of tokio's socket only the readiness is used; what is read and written are packets.
     let socket = UnixStream::from_std(socket.into())?;
     let (asks, queue) = mpsc::channel(QUEUE);
-    Ok((asks, tokio::spawn(run(socket, queue))))
+    // As many at most as there are mounts: the server is trusted.
+    let (news, ended) = mpsc::unbounded_channel();
+    Ok(Connection { asks, ended, task: tokio::spawn(run(socket, queue, news)) })
 }
 
 /// Until the connection ends, and why it did. Whoever waits for an answer then hears that none comes.
-async fn run(socket: UnixStream, mut queue: mpsc::Receiver<Ask>) -> io::Error {
+async fn run(socket: UnixStream, mut queue: mpsc::Receiver<Ask>, news: mpsc::UnboundedSender<MountId>) -> io::Error {
     let mut waiting: VecDeque<oneshot::Sender<Answer>> = VecDeque::new();
     let mut buffer = vec![0; MAX_MESSAGE];
     loop {
         let carried = tokio::select! {
             answer = socket.async_io(Interest::READABLE, || receive(socket.as_fd(), &mut buffer)) => {
-                answer.and_then(|answer| match waiting.pop_front() {
-                    // Whoever asked may have lost patience.
-                    Some(asked) => { asked.send(answer).unwrap_or(()); Ok(()) }
-                    None => Err(io::Error::other("agentos-vfs answered what nobody had asked")),
+                answer.and_then(|answer| match answer {
+                    // Without the keeper there soon is no connection.
+                    Answer::Ended { mount } => { news.send(mount).unwrap_or(()); Ok(()) }
+                    answer => match waiting.pop_front() {
+                        // Whoever asked may have lost patience.
+                        Some(asked) => { asked.send(answer).unwrap_or(()); Ok(()) }
+                        None => Err(io::Error::other("agentos-vfs answered what nobody had asked")),
+                    }
                 })
             }
             ask = queue.recv() => match ask {

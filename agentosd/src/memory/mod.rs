@@ -3,7 +3,7 @@
 //! ```text
 //!   launch ── Wanted ──► Seat ── Serve + [/dev/fuse, store, tmpfs], Publish… ──► agentos-vfs
 //!                         │        mounted at RUN/agents/NAME, bound into the agent by its stage
-//!   agentos-vfs dies ──► Link ──► the agent's task: stop, or Seat::remount
+//!   agentos-vfs dies, a mount ends ──► Link ──► the agent's task: stop, or Seat::remount
 //!   end ──► Seat::clear: unmounted, End
 //! ```
 //! Nothing here waits for what an agent controls: mounts are made without asking their server, and every order has a
@@ -25,7 +25,7 @@ mod workings;
 
 pub(crate) use published::{Published, of_policy};
 pub(crate) use restores::Restore;
-pub(crate) use seat::{Seat, Wanted};
+pub(crate) use seat::{Lost, Seat, Wanted};
 pub(crate) use server::Link;
 pub(crate) use shares::Sharing;
 pub(crate) use stores::Kept;

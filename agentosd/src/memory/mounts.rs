@@ -14,8 +14,7 @@ use std::path::Path;
 
 /// The kernel's door to a FUSE server.
 const DEVICE: &str = "/dev/fuse";
-/// Room in a tmpfs for what the server keeps beside the files that are counted.
-const SPARE_BYTES: u64 = 1 << 20;
+/// Directory entries of the server's own in a tmpfs, beside the files that are counted.
 const SPARE_INODES: u64 = 64;
 
 /// A FUSE mount that is mounted nowhere yet.
@@ -61,13 +60,14 @@ fn fuse_with(flags: &[&str]) -> Result<Fuse, MemoryError> {
     Ok(Fuse { device, root })
 }
 
-/// Makes a tmpfs for `/mem/working` that belongs to `server`, somewhat larger than what the server gives out of it.
+/// Makes a tmpfs for `/mem/working` that belongs to `server`: its size is the quota, in whole pages, since what is written
+/// goes past the server.
 pub(super) fn tmpfs(quota: Quota, server: u32) -> Result<OwnedFd, MemoryError> {
     let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV;
     let make = || {
         let context = fsopen("tmpfs", FsOpenFlags::FSOPEN_CLOEXEC)?;
         let options = [
-            ("size", quota.bytes.saturating_add(SPARE_BYTES).to_string()),
+            ("size", quota.bytes.to_string()),
             ("nr_inodes", quota.inodes.saturating_add(SPARE_INODES).to_string()),
             ("mode", "0700".to_owned()),
             ("uid", server.to_string()),

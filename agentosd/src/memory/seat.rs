@@ -3,7 +3,7 @@
 use super::names::Hold;
 use super::published::Published;
 use super::server::{Link, PATIENCE};
-use super::shares::{Share, Sharing};
+use super::shares::{Share, Sharing, mount_of};
 use super::{Blank, Memory, MemoryError, mounts};
 use crate::caller::Caller;
 use crate::journal;
@@ -47,9 +47,22 @@ pub(crate) struct Seat {
     working: Option<Arc<OwnedFd>>,
     published: Vec<Published>,
     share: Turn<Option<Share>>,
+    /// The mount of the share.
+    shared: Option<MountId>,
     /// The link over which it is served.
     number: AtomicU64,
+    /// The same for the share.
+    shared_number: AtomicU64,
     _name: Hold,
+}
+
+/// What is not served any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// The agent's own files, and with them the place of those that it shares.
+    Own,
+    /// Only what it shares.
+    Shared,
 }
 
 impl Seat {
@@ -76,8 +89,10 @@ impl Seat {
             store,
             working: working.map(|working| shared.workings.add(&wanted.name, working)),
             published: wanted.published,
+            shared: share.is_some().then_some(wanted.sharing).flatten().map(|sharing| mount_of(&sharing.store)),
             share: Turn::new(share),
             number: AtomicU64::new(0),
+            shared_number: AtomicU64::new(0),
             _name: name,
         };
         match seat.mount(fuse).await {
@@ -92,6 +107,7 @@ impl Seat {
     /// Serves a mount and puts it at its place. The one does not wait for the other.
     async fn mount(&self, fuse: mounts::Fuse) -> Result<(), MemoryError> {
         let mount = &self.serve.mount;
+        self.memory.0.client.watch(mount);
         let copy = |fd: &OwnedFd| fcntl_dupfd_cloexec(fd, 0).map_err(MemoryError::of("hold the files of", &self.path));
         let mut fds = vec![fuse.device, copy(&self.store)?];
         fds.extend(self.working.as_deref().map(copy).transpose()?);
@@ -106,14 +122,17 @@ impl Seat {
         self.mount_shared().await
     }
 
-    /// Shows what is shared in the mount on the host.
+    /// Shows what is shared in the mount on the host, in place of what was shown there.
     async fn mount_shared(&self) -> Result<(), MemoryError> {
         let share = self.share.lock().await;
         let Some(share) = &*share else { return Ok(()) };
-        self.memory.0.rejoin(share).await?;
+        self.shared_number.store(self.memory.0.rejoin(share).await?, Ordering::Release);
         let (source, path) = (share.part().to_owned(), self.path.join("mem/semantic"));
         // On a thread of its own, which waits until the server has counted what a crash left uncounted.
-        let shown = tokio::task::spawn_blocking(move || mounts::show(&source, &path));
+        let shown = tokio::task::spawn_blocking(move || {
+            mounts::unmount_all(&path)?;
+            mounts::show(&source, &path)
+        });
         match tokio::time::timeout(PATIENCE, shown).await {
             Ok(shown) => shown.map_err(|_| MemoryError::Gone)?,
             Err(_) => Err(MemoryError::Silent),
@@ -121,7 +140,10 @@ impl Seat {
     }
 
     /// A new mount in place of a dead one, with the same files. What was published later is to be published again.
-    pub(crate) async fn remount(&self) -> Result<(), MemoryError> {
+    pub(crate) async fn remount(&self, lost: Lost) -> Result<(), MemoryError> {
+        if lost == Lost::Shared {
+            return self.mount_shared().await;
+        }
         let fuse = tokio::task::block_in_place(|| mounts::unmount_all(&self.path).and_then(|()| mounts::fuse()))?;
         self.mount(fuse).await
     }
@@ -131,14 +153,19 @@ impl Seat {
         self.memory.0.client.link()
     }
 
-    /// Whether the server that `link` tells of does not serve this.
-    pub(crate) fn is_lost(&self, link: &Link) -> bool {
-        link.lost(self.number.load(Ordering::Acquire), &self.serve.mount)
+    /// What `link` tells to be lost.
+    pub(crate) fn loss(&self, link: &Link) -> Option<Lost> {
+        let lost = |mount, number: &AtomicU64| link.lost(number.load(Ordering::Acquire), mount);
+        if lost(&self.serve.mount, &self.number) {
+            return Some(Lost::Own);
+        }
+        self.shared.as_ref().filter(|shared| lost(shared, &self.shared_number)).map(|_| Lost::Shared)
     }
 
-    /// From now on only a server after this one counts as a loss.
+    /// From now on only what is lost after this counts.
     pub(crate) fn acknowledge(&self, link: &Link) {
         self.number.store(link.number(), Ordering::Release);
+        self.shared_number.store(link.number(), Ordering::Release);
     }
 
     /// Puts files into the tree, or replaces them.
@@ -149,6 +176,7 @@ impl Seat {
 
     /// Takes it away. Nothing of the agent lives any more.
     pub(crate) async fn clear(&self) {
+        self.memory.0.client.unwatch(&self.serve.mount);
         if let Err(error) = tokio::task::block_in_place(|| mounts::remove(&self.path)) {
             journal::error(format_args!("{}", journal::sentence(&error)));
         }

@@ -2,20 +2,23 @@
 //!
 //! ```text
 //!   reach ──► Hello ──► Link{number, mounts} ──► … ──► end of the connection ──► dead? ──► Link{number + 1} ──► start
+//!                                                 └──► Ended of a watched mount ─────────► Link{number + 1}
 //! ```
-//! Every mount that a new link does not list is lost; whoever holds one finds out by comparing numbers ([`Link::lost`]).
+//! Every mount that a new link does not list is lost, and so is one that ended unasked; whoever holds one finds out by
+//! comparing numbers ([`Link::lost`]).
 
 use super::MemoryError;
-use super::client::{self, Ask, Asks};
+use super::client::{self, Ask, Asks, Connection};
 use super::process::{Program, Server};
 use super::views;
 use crate::journal;
 use protocol::vfs::{Answer, MountId, Order, VERSION};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 /// How long an order may take, from the wait for a server to its answer.
@@ -28,10 +31,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// What is known of the server.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Link {
-    /// Counts servers.
+    /// Counts servers, connections and losses.
     number: u64,
+    /// At which this connection began.
+    began: u64,
     /// Mounts of a connection before that this one's server still serves.
     kept: Arc<BTreeSet<MountId>>,
+    /// Watched mounts that have ended over this connection, and at which number.
+    ended: Arc<BTreeMap<MountId, u64>>,
     /// While there is a connection.
     asks: Option<Asks>,
 }
@@ -39,12 +46,29 @@ pub(crate) struct Link {
 impl Link {
     /// Whether a mount that was served over the link `number` is not served any more.
     pub(crate) fn lost(&self, number: u64, mount: &MountId) -> bool {
-        self.number > number && !self.kept.contains(mount)
+        let earlier = number < self.began && !self.kept.contains(mount);
+        earlier || self.ended.get(mount).is_some_and(|at| number < *at)
     }
 
     /// Which it is.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The next one, without a connection.
+    fn next(&self) -> Self {
+        let number = self.number + 1;
+        Self { number, began: number, ..Self::default() }
+    }
+}
+
+/// The mounts whose end, unless it is asked for, is a loss.
+#[derive(Clone, Debug, Default)]
+struct Watched(Arc<Mutex<BTreeSet<MountId>>>);
+
+impl Watched {
+    fn mounts(&self) -> std::sync::MutexGuard<'_, BTreeSet<MountId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,6 +76,7 @@ impl Link {
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     link: watch::Receiver<Link>,
+    watched: Watched,
 }
 
 impl Client {
@@ -59,8 +84,19 @@ impl Client {
     /// has started.
     pub(super) fn start(program: Program, closing: oneshot::Receiver<()>) -> (Self, JoinHandle<()>) {
         let (publish, link) = watch::channel(Link::default());
-        let keeper = Keeper { program, publish, pause: Duration::ZERO };
-        (Self { link }, tokio::spawn(keeper.run(closing)))
+        let watched = Watched::default();
+        let keeper = Keeper { program, publish, watched: watched.clone(), pause: Duration::ZERO };
+        (Self { link, watched }, tokio::spawn(keeper.run(closing)))
+    }
+
+    /// From before it is served, a mount's end is a loss.
+    pub(super) fn watch(&self, mount: &MountId) {
+        self.watched.mounts().insert(mount.clone());
+    }
+
+    /// From before it is unmounted, its end is none any more.
+    pub(super) fn unwatch(&self, mount: &MountId) {
+        self.watched.mounts().remove(mount);
     }
 
     /// To be told of another link.
@@ -81,7 +117,7 @@ impl Client {
             for answer in answers {
                 match answer.await.map_err(|_| MemoryError::Gone)? {
                     Answer::Failed { reason } => return Err(MemoryError::Refused { reason }),
-                    Answer::Done | Answer::Welcome { .. } | Answer::Usage { .. } => {}
+                    Answer::Done | Answer::Welcome { .. } | Answer::Usage { .. } | Answer::Ended { .. } => {}
                 }
             }
             Ok(number)
@@ -100,6 +136,7 @@ impl Client {
 struct Keeper {
     program: Program,
     publish: watch::Sender<Link>,
+    watched: Watched,
     pause: Duration,
 }
 
@@ -137,7 +174,7 @@ impl Keeper {
             Err(error) => return journal::error(format_args!("{}", journal::sentence(&error))),
         };
         let found = server.insert(found);
-        let (asks, connection) = match client::start(socket) {
+        let Connection { asks, ended, task } = match client::start(socket) {
             Ok(started) => started,
             Err(error) => return journal::error(format_args!("cannot speak to agentos-vfs: {error}")),
         };
@@ -148,22 +185,39 @@ impl Keeper {
             }
             Err(error) => {
                 journal::error(format_args!("agentos-vfs is replaced: {}", journal::sentence(&error)));
-                connection.abort();
+                task.abort();
                 if let Some(server) = server.take() {
                     server.end().await;
                 }
                 return;
             }
         }
-        let why = connection.await.unwrap_or_else(std::io::Error::other);
+        let why = self.attend(ended, task).await;
         if found.has_ended().await {
             journal::error(format_args!("agentos-vfs has ended, and is started again"));
             *server = None;
-            self.publish.send_modify(|link| *link = Link { number: link.number + 1, ..Link::default() });
+            self.publish.send_modify(|link| *link = link.next());
         } else {
             journal::warning(format_args!("the connection to agentos-vfs has ended: {why}"));
             self.publish.send_modify(|link| link.asks = None);
         }
+    }
+
+    /// Until the connection ends, and why it did: tells of mounts that ended meanwhile.
+    async fn attend(&self, mut ended: mpsc::UnboundedReceiver<MountId>, task: JoinHandle<io::Error>) -> io::Error {
+        while let Some(mount) = ended.recv().await {
+            let watched = self.watched.mounts();
+            if watched.contains(&mount) {
+                journal::error(format_args!("the files of {} are not served any more", mount.0));
+                self.publish.send_modify(|link| {
+                    link.number += 1;
+                    let ended = Arc::make_mut(&mut link.ended);
+                    ended.retain(|mount, _| watched.contains(mount));
+                    ended.insert(mount, link.number);
+                });
+            }
+        }
+        task.await.unwrap_or_else(io::Error::other)
     }
 
     async fn connected(&self, asks: Asks, mut mounts: Vec<MountId>) {
@@ -178,7 +232,7 @@ impl Keeper {
             }
         }
         let kept = Arc::new(mounts.into_iter().collect());
-        self.publish.send_modify(|link| *link = Link { number: link.number + 1, kept, asks: Some(asks) });
+        self.publish.send_modify(|link| *link = Link { kept, asks: Some(asks), ..link.next() });
     }
 }
 
@@ -204,6 +258,6 @@ async fn hello(asks: &Asks) -> Result<Vec<MountId>, MemoryError> {
         Answer::Welcome { version: VERSION, mounts } => Ok(mounts),
         Answer::Welcome { version, .. } => Err(MemoryError::Version { version }),
         Answer::Failed { reason } => Err(MemoryError::Refused { reason }),
-        Answer::Done | Answer::Usage { .. } => Err(MemoryError::Gone),
+        Answer::Done | Answer::Usage { .. } | Answer::Ended { .. } => Err(MemoryError::Gone),
     }
 }

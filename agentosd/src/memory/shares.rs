@@ -40,6 +40,11 @@ pub(super) fn part_of(mounts: &Path, store: &StoreName) -> PathBuf {
     mounts.join(store.as_str()).join("mem/semantic")
 }
 
+/// What the file system of a shared store is called.
+pub(super) fn mount_of(store: &StoreName) -> MountId {
+    MountId(format!("{PREFIX}{store}"))
+}
+
 /// Those in use.
 #[derive(Debug)]
 pub(super) struct Shares {
@@ -117,7 +122,7 @@ impl Shared {
             }
             Some(_) => {}
             None => {
-                let mount = MountId(format!("{PREFIX}{}", sharing.store));
+                let mount = mount_of(&sharing.store);
                 let (uid, gid) = (server, server);
                 let serve = Serve { mount, purpose: Purpose::Shared, uid, gid, quotas, shared_semantic: false };
                 used.served = Some(Served { serve, store, number: 0 });
@@ -132,9 +137,8 @@ impl Shared {
         Ok(share)
     }
 
-    /// Has it served by the present server. Whoever asks after its own mount was served loses that with this one, and so
-    /// need not watch both.
-    pub(super) async fn rejoin(&self, share: &Share) -> Result<(), MemoryError> {
+    /// Has it served by the present server, and tells over which link.
+    pub(super) async fn rejoin(&self, share: &Share) -> Result<u64, MemoryError> {
         let waited = tokio::time::timeout(PATIENCE * 2, share.used.lock()).await;
         let mut used = waited.map_err(|_| MemoryError::ShareBusy)?;
         self.keep(&share.path, &mut used).await
@@ -148,28 +152,34 @@ impl Shared {
     }
 
     /// Serves what is not served, or was by a server that is lost: the first agent that notices does it for all.
-    async fn keep(&self, path: &Path, used: &mut Use) -> Result<(), MemoryError> {
+    async fn keep(&self, path: &Path, used: &mut Use) -> Result<u64, MemoryError> {
         let served = used.served.as_mut().ok_or(MemoryError::Gone)?;
         let current = self.client.link().borrow().clone();
         if served.number > 0 && !current.lost(served.number, &served.serve.mount) {
-            return Ok(());
+            return Ok(served.number);
         }
+        self.client.watch(&served.serve.mount);
         let fuse = tokio::task::block_in_place(|| mounts::unmount_all(path).and_then(|()| mounts::fuse()))?;
         let store = fcntl_dupfd_cloexec(&served.store, 0).map_err(MemoryError::of("hold the files of", path))?;
         let order = (Order::Serve(served.serve.clone()), vec![fuse.device, store]);
         served.number = self.client.order(vec![order]).await?;
-        tokio::task::block_in_place(|| mounts::place(&fuse.root, path))
+        tokio::task::block_in_place(|| mounts::place(&fuse.root, path))?;
+        Ok(served.number)
     }
 
     async fn end_unused(&self, path: &Path, used: &mut Use) {
         if used.agents > 0 {
             return;
         }
+        let served = used.served.take().map(|served| served.serve.mount);
+        if let Some(mount) = &served {
+            self.client.unwatch(mount);
+        }
         if let Err(error) = tokio::task::block_in_place(|| mounts::remove(path)) {
             journal::error(format_args!("{}", journal::sentence(&error)));
         }
-        if let Some(served) = used.served.take() {
-            self.end(served.serve.mount).await;
+        if let Some(mount) = served {
+            self.end(mount).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The daemon's orders: a SOCK_SEQPACKET socket, a thread for each connection.
 
 pub mod confine;
+mod daemons;
 pub mod mounts;
 pub mod store;
 
@@ -53,6 +54,8 @@ pub fn serve(listener: &OwnedFd, mounts: &Arc<Mounts>) -> io::Result<()> {
         }
         let (mounts, connections) = (Arc::clone(mounts), Arc::clone(&connections));
         std::thread::Builder::new().name("orders".to_owned()).spawn(move || {
+            let connection = Arc::new(connection);
+            mounts.tell(&connection);
             if let Err(error) = converse(&connection, &mounts) {
                 eprintln!("agentos-vfs: the connection to agentosd broke: {error}");
             }

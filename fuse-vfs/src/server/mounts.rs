@@ -1,10 +1,11 @@
 //! What is served: the mounts, each with a thread of its own.
 
+use super::daemons::Daemons;
 use super::store::{Boot, Store};
 use crate::adapter::{Mounted, SharedTree, Terms, lock};
 use crate::area::{Area, Purpose};
 use crate::tree::Tree;
-use protocol::vfs::{self, MountId, Quota, Quotas, Serve};
+use protocol::vfs::{self, Answer, MountId, Quota, Quotas, Serve};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io;
@@ -109,6 +110,7 @@ impl Mount {
 #[derive(Debug)]
 pub struct Mounts {
     served: Mutex<BTreeMap<MountId, Arc<Mount>>>,
+    daemons: Daemons,
     boot: Boot,
     passthrough: bool,
 }
@@ -117,11 +119,16 @@ impl Mounts {
     /// None yet.
     #[must_use]
     pub fn new(boot: Boot, passthrough: bool) -> Arc<Self> {
-        Arc::new(Self { served: Mutex::default(), boot, passthrough })
+        Arc::new(Self { served: Mutex::default(), daemons: Daemons::default(), boot, passthrough })
     }
 
     fn served(&self) -> MutexGuard<'_, BTreeMap<MountId, Arc<Mount>>> {
         self.served.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells a connection of mounts that end unasked.
+    pub(super) fn tell(&self, connection: &Arc<OwnedFd>) {
+        self.daemons.add(connection);
     }
 
     /// The names of those served.
@@ -172,10 +179,10 @@ impl Mounts {
         let thread = std::thread::Builder::new().name("mount".to_owned()).stack_size(STACK).spawn(move || {
             // The kernel's requests wait meanwhile; other mounts and the daemon do not.
             let served = mount.count(&uncounted).map_err(io::Error::from).and_then(|()| mounted.serve());
-            if let Err(error) = served {
+            if let Err(error) = &served {
                 eprintln!("agentos-vfs: serving the mount {} ended: {error}", protocol::text::escape(&id.0));
             }
-            mounts.unmounted(&id, &mount);
+            mounts.ended(id, &mount, served);
         });
         thread.map(|_| ()).map_err(|error| {
             self.served().remove(&order.mount);
@@ -183,14 +190,21 @@ impl Mounts {
         })
     }
 
-    /// The kernel has let go of a mount.
-    fn unmounted(&self, id: &MountId, mount: &Arc<Mount>) {
+    /// A mount has ended: unmounted, or not to be served any more. After a failure its counters are not believed.
+    fn ended(&self, id: MountId, mount: &Arc<Mount>, outcome: io::Result<()>) {
         let mut served = self.served();
-        if served.get(id).is_some_and(|known| Arc::ptr_eq(known, mount)) {
-            served.remove(id);
-            drop(served);
-            mount.end(lock(&mount.tree));
+        if !served.get(&id).is_some_and(|known| Arc::ptr_eq(known, mount)) {
+            return;
         }
+        served.remove(&id);
+        drop(served);
+        let mut tree = lock(&mount.tree);
+        match outcome {
+            Ok(()) => mount.end(tree),
+            Err(_) => tree.close(),
+        }
+        // Last, since the daemon may serve the same store at once.
+        self.daemons.tell(&Answer::Ended { mount: id });
     }
 
     /// Serves a mount no longer; one that is unknown has ended by itself.

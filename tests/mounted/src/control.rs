@@ -12,7 +12,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 /// `protocol::vfs::VERSION`.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// `protocol::vfs::MAX_MESSAGE`.
 const LONGEST: usize = 64 << 10;
 
@@ -42,11 +42,21 @@ impl Control {
         let text = order.to_string();
         sendmsg(self.0.as_fd(), &[IoSlice::new(text.as_bytes())], &mut beside, SendFlags::NOSIGNAL)
             .with_context(|| format!("failed to send {text}"))?;
-        let mut answer = vec![0; LONGEST];
-        let (length, _) = recv(&self.0, &mut answer[..], RecvFlags::empty()).context("failed to receive an answer")?;
-        ensure!(length > 0, "agentos-vfs closed the connection after {text}");
-        let answer: Value = serde_json::from_slice(&answer[..length]).context("the answer is not JSON")?;
+        let answer = loop {
+            let answer = self.receive().with_context(|| format!("no answer to {text}"))?;
+            // Which of the mounts has ended is known here: they were unmounted.
+            if answer["answer"] != "ended" {
+                break answer;
+            }
+        };
         ensure!(answer["answer"] != "failed", "agentos-vfs failed to {}, asked to {text}", answer["reason"]);
         Ok(answer)
+    }
+
+    fn receive(&self) -> Result<Value> {
+        let mut answer = vec![0; LONGEST];
+        let (length, _) = recv(&self.0, &mut answer[..], RecvFlags::empty()).context("failed to receive an answer")?;
+        ensure!(length > 0, "agentos-vfs closed the connection");
+        serde_json::from_slice(&answer[..length]).context("the answer is not JSON")
     }
 }
