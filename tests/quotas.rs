@@ -42,6 +42,19 @@ fn bytes_past_the_quota_are_refused_and_come_back() {
 }
 
 #[test]
+fn working_memory_holds_its_quota_and_not_a_byte_more() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let launch = small(&daemon, "working: 4MiB").name(&daemon.unique("exact"));
+    let script = "cd /mem/working; head -c 9M /dev/zero > a; stat -c %s a; df --output=size,avail -B1 . | tail -1";
+    let text = says(&daemon, &launch, script);
+    let numbers: Vec<_> = text.split_whitespace().filter_map(|word| word.parse::<u64>().ok()).collect();
+    assert_eq!(numbers, [4 << 20, 4 << 20, 0], "{text}");
+}
+
+#[test]
 fn files_past_the_quota_are_refused_and_the_file_system_tells_it() {
     if !tests::is_root() {
         return;

@@ -156,6 +156,26 @@ fn the_end_of_input_reaches_the_command_at_once() {
 }
 
 #[test]
+fn the_end_of_input_reaches_the_command_with_interactive_as_well() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let host = daemon.spawn(&Launch::new("base").name(&daemon.unique("host")), &["/bin/sleep", "600"]);
+    let name = host.name();
+    let run = Launch::new("base").name(&daemon.unique("piped")).option("-i").words(&["/bin/cat"]);
+    let exec: Vec<_> = ["exec", "-i", name, "--", "/bin/cat"].map(str::to_owned).into();
+    for words in [run, exec] {
+        let mut command = daemon.command(&words);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("agentctl");
+        child.stdin.take().expect("a pipe").write_all(b"piped\n").expect("agentctl reads");
+        let output = ended(child);
+        assert_eq!((stdout(&output).as_str(), output.status.code()), ("piped\n", Some(0)), "{words:?}");
+    }
+}
+
+#[test]
 fn a_reader_that_leaves_ends_the_command() {
     if !tests::is_root() {
         return;

@@ -89,7 +89,7 @@ pub(crate) enum Command {
 /// How a process is connected to the caller.
 #[derive(Debug, Args)]
 pub(crate) struct Connection {
-    /// Keep its standard input open when nobody is attached
+    /// Keep its standard input open when nobody is attached (--detach); what is attached passes its own end on
     #[arg(short, long)]
     pub(crate) interactive: bool,
     /// Give it a terminal

@@ -68,7 +68,8 @@ fn require_terminal(what: &str, otherwise: &str) -> Result<(), Failure> {
 }
 
 fn stdio(connection: &cli::Connection, attach: bool) -> Stdio {
-    Stdio { terminal: connection.tty.then(terminal::window), attach, keep_stdin: connection.interactive }
+    // While somebody is attached, the end of his input is the end of the process's, with -i as without.
+    Stdio { terminal: connection.tty.then(terminal::window), attach, keep_stdin: connection.interactive && !attach }
 }
 
 fn manner(connection: cli::Connection) -> Manner {
