@@ -52,6 +52,33 @@ fn a_name_remembers_from_run_to_run_and_what_is_working_memory_does_not() {
 }
 
 #[test]
+fn a_start_that_fails_takes_no_name_and_what_one_remembers_stays() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let remembering = || fs::read_dir(daemon.place().join("state/memory")).expect("the stores").flatten();
+    let has = |name: &str| remembering().any(|entry| entry.file_name() == name);
+    let team = daemon.policy("extends: [base]\nmemory: {semantic: 1MiB, semantic_shared: team}\n");
+    let host = daemon.spawn(&Launch::new(&team).name("host"), &["/bin/sleep", "600"]);
+    let other = daemon.policy("extends: [base]\nmemory: {semantic: 2MiB, semantic_shared: team}\n");
+    let fail = |name: &str| {
+        let refused = daemon.run_inside(&Launch::new(&other).name(name), &["/bin/true"]);
+        assert!(stderr(&refused).contains("memory.semantic"), "{}", stderr(&refused));
+        let absent = daemon.run_inside(&Launch::new("base").name(name), &["/nowhere"]);
+        assert_eq!(absent.status.code(), Some(127), "{}", stderr(&absent));
+    };
+    fail("failing");
+    wait_until("the name to be free", SOON, || !has("failing"));
+    succeeded(sh(&daemon, &Launch::new("base").name("failing"), "echo kept > /mem/semantic/kept"));
+    fail("failing");
+    let kept = succeeded(sh(&daemon, &Launch::new("base").name("failing"), "cat /mem/semantic/kept"));
+    assert_eq!(stdout(&kept), "kept\n");
+    assert!(has("failing") && has("host"), "the controls");
+    drop(host);
+}
+
+#[test]
 fn a_run_right_after_another_of_the_same_name_has_its_memory() {
     if !tests::is_root() {
         return;

@@ -113,7 +113,7 @@ impl Task {
         match begun {
             Ok(begun) => Ok(Live::new(begun, holdings)),
             Err((stage, error)) => {
-                tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings));
+                tokio::spawn(undo(Arc::clone(&self.daemon), stage, holdings));
                 Err(error)
             }
         }
@@ -242,6 +242,16 @@ pub(super) async fn wind_up(daemon: Arc<Daemon>, stage: Stage, holdings: Holding
         journal::error(format_args!("the denials of an agent were not all written: {error}"));
     }
     completeness
+}
+
+/// The same for one that never began.
+async fn undo(daemon: Arc<Daemon>, stage: Stage, holdings: Holdings) {
+    let seat = holdings.seat.clone();
+    // Nobody lists the denials of an agent that there was not.
+    drop(wind_up(daemon, stage, holdings).await);
+    if let Some(seat) = seat {
+        seat.forget_new();
+    }
 }
 
 async fn finish(daemon: &Daemon, uid: u32) -> Completeness {

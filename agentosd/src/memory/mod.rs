@@ -286,6 +286,14 @@ impl Shared {
         }
     }
 
+    /// Frees a name that is new and remembers nothing.
+    fn forget_new(&self, name: &AgentName, is_new: bool) {
+        let removed = if is_new { tokio::task::block_in_place(|| self.stores.remove_empty(name)) } else { Ok(()) };
+        if let Err(error) = removed {
+            journal::error(format_args!("{}", journal::sentence(&error)));
+        }
+    }
+
     /// Has a mount served no longer. One that is not served any more has no other need.
     async fn end(&self, mount: MountId) {
         if let Err(error) = self.client.order(vec![(Order::End { mount }, Vec::new())]).await {

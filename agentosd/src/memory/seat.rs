@@ -4,6 +4,7 @@ use super::names::Hold;
 use super::published::Published;
 use super::server::{Link, PATIENCE};
 use super::shares::{Share, Sharing, mount_of};
+use super::stores::Found;
 use super::{Blank, Memory, MemoryError, mounts};
 use crate::caller::Caller;
 use crate::journal;
@@ -40,6 +41,9 @@ pub(crate) struct Wanted {
 #[derive(Debug)]
 pub(crate) struct Seat {
     memory: Memory,
+    name: AgentName,
+    /// The name remembered nothing before.
+    is_new: bool,
     serve: Serve,
     path: PathBuf,
     store: OwnedFd,
@@ -76,9 +80,17 @@ impl Seat {
             Ok((store, blank))
         });
         let (store, Blank { fuse, working }) = made?;
-        let share = match &wanted.sharing {
-            Some(sharing) => Some(shared.join(sharing, (&wanted.caller, shared.server)).await?),
-            None => None,
+        let Found { files: store, is_new } = store;
+        let joined = match &wanted.sharing {
+            Some(sharing) => shared.join(sharing, (&wanted.caller, shared.server)).await.map(Some),
+            None => Ok(None),
+        };
+        let share = match joined {
+            Ok(share) => share,
+            Err(error) => {
+                shared.forget_new(&wanted.name, is_new);
+                return Err(error);
+            }
         };
         let mount = MountId(format!("{}:{}", wanted.name, wanted.id));
         let (uid, quotas) = (wanted.uid, wanted.quotas);
@@ -86,6 +98,8 @@ impl Seat {
             serve: Serve { mount, purpose: Purpose::Agent, uid, gid: uid, quotas, shared_semantic: share.is_some() },
             path: shared.mounts.join(wanted.name.as_str()),
             memory: memory.clone(),
+            name: wanted.name.clone(),
+            is_new,
             store,
             working: working.map(|working| shared.workings.add(&wanted.name, working)),
             published: wanted.published,
@@ -99,6 +113,7 @@ impl Seat {
             Ok(()) => Ok(seat),
             Err(error) => {
                 seat.clear().await;
+                seat.forget_new();
                 Err(error.not_started())
             }
         }
@@ -172,6 +187,11 @@ impl Seat {
     pub(crate) async fn publish(&self, files: &[Published]) -> Result<(), MemoryError> {
         let orders = files.iter().map(|file| file.order(&self.serve.mount)).collect::<Result<_, _>>()?;
         self.memory.0.client.order(orders).await.map(drop)
+    }
+
+    /// After [`Self::clear`], when no program of the agent ever ran: a name that nobody had used is free again.
+    pub(crate) fn forget_new(&self) {
+        self.memory.0.forget_new(&self.name, self.is_new);
     }
 
     /// Takes it away. Nothing of the agent lives any more.

@@ -59,7 +59,7 @@ impl Stores {
     }
 
     /// The store of an agent's name, which is made when it is the first of that name. Another caller's is refused.
-    pub(super) fn of_agent(&self, name: &AgentName, caller: &Caller) -> Result<OwnedFd, ControlError> {
+    pub(super) fn of_agent(&self, name: &AgentName, caller: &Caller) -> Result<Found, ControlError> {
         let refused = || {
             caller.not_permitted(
                 &format!("the name {name}"),
@@ -80,16 +80,17 @@ impl Stores {
                 ),
             )
         };
-        self.of(name.as_str(), caller, refused)
+        self.of(name.as_str(), caller, refused).map(|found| found.files)
     }
 
-    fn of(&self, name: &str, caller: &Caller, refused: impl FnOnce() -> ControlError) -> Result<OwnedFd, ControlError> {
+    fn of(&self, name: &str, caller: &Caller, refused: impl FnOnce() -> ControlError) -> Result<Found, ControlError> {
         let failed = |error: MemoryError| error.not_started();
         if let Some(kept) = self.find_named(name).map_err(failed)? {
-            return if kept.owner == caller.uid { kept.files().map_err(failed) } else { Err(refused()) };
+            let found = kept.files().map(|files| Found { files, is_new: false });
+            return if kept.owner == caller.uid { found.map_err(failed) } else { Err(refused()) };
         }
         let made = self.begin(caller.uid).and_then(|(store, files)| self.name(name, store).map(|()| files));
-        made.map_err(failed)
+        made.map(|files| Found { files, is_new: true }).map_err(failed)
     }
 
     /// What a name remembers, if anything.
@@ -195,6 +196,19 @@ impl Stores {
         }
     }
 
+    /// Removes a name that remembers nothing. Nobody serves it any more.
+    pub(super) fn remove_empty(&self, name: &AgentName) -> Result<(), MemoryError> {
+        let files = self.root.join(name.as_str()).join(FILES);
+        for part in self.parts {
+            let part = files.join(part);
+            let fail = |source| MemoryError::Io { attempt: "list", path: part.clone(), source };
+            if part.read_dir().map_err(fail)?.next().is_some() {
+                return Ok(());
+            }
+        }
+        self.remove(name)
+    }
+
     /// Removes what a name remembers. Nobody serves it any more.
     pub(super) fn remove(&self, name: &AgentName) -> Result<(), MemoryError> {
         let (path, going) = (self.root.join(name.as_str()), self.unfinished());
@@ -211,6 +225,15 @@ impl Stores {
     fn unfinished(&self) -> PathBuf {
         self.root.join(format!("{UNFINISHED}{}", self.made.fetch_add(1, Ordering::Relaxed)))
     }
+}
+
+/// A store that has a name.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// The server's directory in it.
+    pub(super) files: OwnedFd,
+    /// It was made just now.
+    pub(super) is_new: bool,
 }
 
 /// A store that has no name yet, or no longer.
