@@ -267,6 +267,19 @@ fn a_memory_is_nobody_elses() {
         drop(succeeded(host.memory_of_user(&["rm", "--yes", name])));
     }
     assert_eq!(host.names(), ["roots"]);
+
+    // Who did it is in the event log, which tells others nothing.
+    let events =
+        |output: std::process::Output| stdout(&succeeded(output)).lines().map(str::to_owned).collect::<Vec<_>>();
+    let told = events(host.daemon.agentctl(&["events"]));
+    let says = |what: &str, who: &str| told.iter().any(|line| line.contains(what) && line.contains(who));
+    assert!(says("users  what it remembers was imported", "(by uid 0,"), "{told:?}");
+    assert!(says("gift  what it remembered was removed", &format!("(by uid {USER},")), "{told:?}");
+    host.remember("secret");
+    drop(succeeded(host.memory(&["rm", "--yes", "secret"])));
+    let mut command = as_user(&host.daemon, "agentctl");
+    let seen = events(command.arg("--socket").arg(host.daemon.socket()).arg("events").output().expect("setpriv(1)"));
+    assert!(seen.iter().any(|line| line.contains("copy")) && !seen.iter().any(|line| line.contains("secret")));
 }
 
 #[test]

@@ -230,7 +230,14 @@ mod tests {
 
     fn event(policy: &str) -> Event {
         let what = What::Started { policy: policy.to_owned() };
-        Event { seq: 0, time_us: TimeUs(1), agent: AgentName::parse("a").unwrap(), id: AgentId(1), by: None, what }
+        Event {
+            seq: 0,
+            time_us: TimeUs(1),
+            agent: AgentName::parse("a").unwrap(),
+            id: Some(AgentId(1)),
+            by: None,
+            what,
+        }
     }
 
     fn numbers(log: &EventLog) -> Vec<u64> {

@@ -1,12 +1,13 @@
 //! What names remember, for people: who may look at it, restore it and have it forgotten, and when.
 
+use crate::agent::now;
 use crate::caller::Caller;
 use crate::daemon::{Daemon, internal};
-use crate::journal;
 use crate::memory::{Kept, MemoryError, Restore, View};
 use crate::registry::SUGGESTED;
 use protocol::control::RestoreMemory;
 use protocol::error::ControlError;
+use protocol::event::{Event, What};
 use protocol::ids::AgentName;
 use protocol::memory::Memory;
 use std::os::fd::OwnedFd;
@@ -84,8 +85,14 @@ impl Daemon {
         caller: &Caller,
     ) -> Result<(), ControlError> {
         restore.finish().await.map_err(|error| internal(&error))?;
-        journal::info(format_args!("uid {} restored what {name} remembers", caller.uid));
+        let owner = self.kept(name, caller)?.owner;
+        self.memory_event((name, owner), caller, What::MemoryRestored);
         Ok(())
+    }
+
+    fn memory_event(&self, (name, owner): (&AgentName, u32), caller: &Caller, what: What) {
+        let by = Some(caller.recorded());
+        self.events.append(owner, Event { seq: 0, time_us: now(), agent: name.clone(), id: None, by, what });
     }
 
     /// Has a name forget everything.
@@ -95,9 +102,9 @@ impl Daemon {
         let held = self.memory.hold(name).await.map_err(|error| busy(name, &error))?;
         self.idle(name, "memory rm")?;
         // It may have become another user's while we waited.
-        self.kept(name, caller)?;
+        let owner = self.kept(name, caller)?.owner;
         self.memory.forget_held(name, held).map_err(|error| internal(&error))?;
-        journal::info(format_args!("uid {} removed what {name} remembers", caller.uid));
+        self.memory_event((name, owner), caller, What::MemoryRemoved);
         Ok(())
     }
 

@@ -14,8 +14,9 @@ pub struct Event {
     pub time_us: TimeUs,
     /// The agent's name.
     pub agent: AgentName,
-    /// Its run.
-    pub id: AgentId,
+    /// Its run; absent when the event is the name's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<AgentId>,
     /// Who caused it; absent when the agent itself or the kernel did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Caller>,
@@ -69,6 +70,10 @@ pub enum What {
         /// What came of it: `its files are mounted anew`, `stopped for review`, …
         outcome: String,
     },
+    /// What its name remembers was replaced by what somebody imported.
+    MemoryRestored,
+    /// What its name remembers was removed, because a caller wanted it.
+    MemoryRemoved,
     /// Its records were removed.
     Removed {
         /// For people: why the daemon did it by itself; empty when a caller wanted it, with `rm` or `run --rm`.

@@ -16,6 +16,8 @@ pub(crate) fn line(event: &Event) -> String {
         What::ExecExited { exit } => format!("exec ended: {}", how_it_ended(exit)),
         What::Exited { exit } => format!("ended: {}", how_it_ended(exit)),
         What::VfsLost { outcome } => format!("agentos-vfs lost its files: {}", escape(outcome)),
+        What::MemoryRestored => "what it remembers was imported".to_owned(),
+        What::MemoryRemoved => "what it remembered was removed".to_owned(),
         What::Removed { why } if why.is_empty() => "removed".to_owned(),
         What::Removed { why } => format!("removed: {}", escape(why)),
     };
@@ -32,7 +34,7 @@ mod tests {
 
     fn event(by: Option<Caller>, what: What) -> Event {
         let agent = AgentName::parse("a").expect("a name");
-        Event { seq: 1, time_us: TimeUs(0), agent, id: AgentId(1), by, what }
+        Event { seq: 1, time_us: TimeUs(0), agent, id: Some(AgentId(1)), by, what }
     }
 
     #[test]

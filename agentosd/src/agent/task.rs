@@ -179,7 +179,7 @@ impl Task {
     pub(super) fn event(&self, by: Option<&Caller>, what: What) {
         let Agent { name, id, owner, .. } = &self.record.agent;
         let by = by.map(Caller::recorded);
-        let event = Event { seq: 0, time_us: now(), agent: name.clone(), id: *id, by, what };
+        let event = Event { seq: 0, time_us: now(), agent: name.clone(), id: Some(*id), by, what };
         self.daemon.events.append(*owner, event);
     }
 

@@ -74,7 +74,7 @@ fn ended(daemon: &Daemon, mut record: Record) -> anyhow::Result<Record> {
     let what = What::Exited { exit };
     daemon
         .events
-        .append(owner, Event { seq: 0, time_us: agent::now(), agent: agent.name, id: agent.id, by: None, what });
+        .append(owner, Event { seq: 0, time_us: agent::now(), agent: agent.name, id: Some(agent.id), by: None, what });
     daemon.store.save(&record)?;
     Ok(record)
 }
