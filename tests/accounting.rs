@@ -2,6 +2,7 @@
 
 use mounted::{AGENT, Mount, Server, Store, Wanted, as_user};
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tests::{binary, wait_until};
@@ -90,6 +91,50 @@ except OSError as error: assert error.errno == 122, error";
     assert_eq!(used(&server, &mount).1, 100, "EDQUOT (122) at the bound");
     agent.does("[os.unlink(name) for name in os.listdir('.')]");
     wait_until("all of it to be free", SOON, || used(&server, &mount) == (0, 0));
+}
+
+/// What the directories of a part take on the disk beyond 4 KiB each, as the host sees it.
+fn of_directories(root: &Path) -> u64 {
+    let entries = std::fs::read_dir(root).expect("a directory of the store").flatten();
+    let below = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let own = std::fs::metadata(root).expect("a directory of the store").len();
+    own.next_multiple_of(4096).saturating_sub(4096) + below.map(|entry| of_directories(&entry.path())).sum::<u64>()
+}
+
+#[test]
+fn directories_that_have_grown_count_and_cannot_grow_past_the_quota() {
+    if !tests::is_root() {
+        return;
+    }
+    let (mut server, store) = (server(), Store::new().expect("a store"));
+    let wanted = Wanted { bytes: 4 * MEBIBYTE, inodes: 600, ..Wanted::default() };
+    let mount = server.mount(&store, &wanted).expect("served");
+    let state = store.path().join("state");
+    let mut agent = Agent::new(&mount);
+    agent.does("names = [f'{i:03}' + 'n' * 250 for i in range(100)]; os.mkdir('d0'); d = 0");
+    agent.does("[open(f'd0/{name}', 'w').close() for name in names]");
+    agent.does("os.mkdir('d1'); [os.rename(f'd0/{name}', f'd1/{name}') for name in names]; d = 1");
+    let counted = used(&server, &mount);
+    assert_eq!(counted, (102 * 4096 + of_directories(&state), 102));
+    assert!(of_directories(&state) >= 2 * 6 * 4096, "the control: this file system's directories grow");
+    let refused = "
+try:
+    while True:
+        os.mkdir(f'd{d + 1}'); [os.rename(f'd{d}/{name}', f'd{d + 1}/{name}') for name in names]; d += 1
+except OSError as error: assert error.errno == 28, error";
+    agent.does(&format!("exec({refused:?})"));
+    let full = used(&server, &mount);
+    assert_eq!(full.0, full.1 * 4096 + of_directories(&state));
+    assert!(full.0 > 4 * MEBIBYTE - 8192 && full.0 < 4 * MEBIBYTE + 16384, "ENOSPC (28) at the bound: {full:?}");
+    // Whoever counts anew finds the same.
+    server.kill();
+    let server = self::server();
+    let mount = server.mount(&store, &wanted).expect("served again");
+    assert_eq!(std::fs::read_dir(mount.path().join("state")).expect("the part").count(), full.1 as usize - 100);
+    assert_eq!(used(&server, &mount), full);
+    let mut agent = Agent::new(&mount);
+    agent.does("import shutil; [shutil.rmtree(d) for d in os.listdir('.')]");
+    wait_until("all of it to be free", SOON, || used(&server, &mount) == (of_directories(&state), 0));
 }
 
 #[test]

@@ -66,6 +66,8 @@ const SMALL: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct Orphan {
     pub(crate) file: Arc<OwnedFd>,
+    /// What a directory counted besides itself; without a name it has no size any more.
+    pub(crate) of_directory: u64,
     pub(crate) _descriptor: Descriptor,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Sizes count as files have them, not as blocks are allocated: then a hole that is filled through a shared mapping,
 //! which no server sees, was counted when the file got its size. Each file on disk counts 4 KiB besides, which bounds
-//! what names and extended attributes take.
+//! what names and extended attributes take. A directory counts by what it takes beyond that: ext4 never makes one smaller.
 
 use protocol::vfs::Quota;
 use rustix::io::Errno;
@@ -14,6 +14,12 @@ pub const BLOCK: u64 = 4096;
 #[must_use]
 pub fn rounded(size: u64) -> u64 {
     size.checked_next_multiple_of(BLOCK).unwrap_or(u64::MAX)
+}
+
+/// What a directory of `size` bytes counts besides itself.
+#[must_use]
+pub fn of_directory(size: u64) -> u64 {
+    rounded(size).saturating_sub(BLOCK)
 }
 
 /// The account of one area.
@@ -91,6 +97,23 @@ impl Account {
         let (from, to) = (self.bytes(from), self.bytes(to));
         self.used.bytes = self.used.bytes.saturating_sub(from.saturating_sub(to));
         self.take(to.saturating_sub(from))
+    }
+
+    /// Counts what directories have grown by or shrunk, whether or not it fits: the file system has done it already.
+    pub fn grew(&mut self, from: u64, to: u64) {
+        self.used.bytes = self.used.bytes.saturating_add(self.bytes(to)).saturating_sub(self.bytes(from));
+    }
+
+    /// Whether more is held than may be, so that no directory may get a further name.
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
+        self.bytes_are_counted && self.used.bytes > self.limit.bytes
+    }
+
+    /// Whether bytes are counted here.
+    #[must_use]
+    pub fn counts_bytes(&self) -> bool {
+        self.bytes_are_counted
     }
 
     /// The largest size up to `wanted` that a file of `size` bytes can grow to.

@@ -4,7 +4,10 @@ use super::{Change, Entry, Errno, Result, Tree, WANTED, is_lasting, is_stored, s
 use crate::area::{Area, Caller};
 use crate::attributes::Attributes;
 use crate::nodes::{Name, NodeId};
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, linkat, mkdirat, mknodat, openat, readlinkat, statx, symlinkat};
+use crate::quota::of_directory;
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, StatxFlags, linkat, mkdirat, mknodat, openat, readlinkat, statx, symlinkat,
+};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
@@ -88,8 +91,10 @@ impl Tree {
         }
         let directory = self.directory(parent)?;
         self.account_mut(area)?.add(0)?;
-        let made =
-            make_at(&directory, name, what).and_then(|()| statx(&*directory, name, AtFlags::SYMLINK_NOFOLLOW, WANTED));
+        let made = self.growing(area, &[&directory], |_| {
+            make_at(&directory, name, what)?;
+            statx(&*directory, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)
+        });
         let stat = self.made(area, made)?;
         let id = self.learn(parent, name, area, &stat);
         Ok(self.entry(id, area, &stat))
@@ -107,11 +112,32 @@ impl Tree {
         let directory = self.directory(parent)?;
         self.account_mut(area)?.add(0)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let made = openat(&*directory, name, flags, Mode::from_raw_mode(u32::from(mode)))
-            .and_then(|file| Ok((statx(&file, "", AtFlags::EMPTY_PATH, WANTED)?, file)));
+        let made = self.growing(area, &[&directory], |_| {
+            let file = openat(&*directory, name, flags, Mode::from_raw_mode(u32::from(mode)))?;
+            Ok((statx(&file, "", AtFlags::EMPTY_PATH, WANTED)?, file))
+        });
         let (stat, file) = self.made(area, made)?;
         let id = self.learn(parent, name, area, &stat);
         Ok((self.entry(id, area, &stat), file))
+    }
+
+    /// Changes names in directories of `area`, and counts what these have grown by.
+    pub(super) fn growing<T>(
+        &mut self,
+        area: Area,
+        directories: &[&OwnedFd],
+        change: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
+        if !self.account(area).ok_or(Errno::STALE)?.counts_bytes() {
+            return change(self);
+        }
+        let sizes = || -> Result<Vec<u64>> { directories.iter().map(|directory| size_of(directory)).collect() };
+        let before = sizes()?;
+        let changed = change(self);
+        let after = sizes()?;
+        let account = self.account_mut(area)?;
+        before.into_iter().zip(after).for_each(|(before, after)| account.grew(before, after));
+        changed
     }
 
     /// Counts a file out again that could not be made.
@@ -140,8 +166,10 @@ impl Tree {
         let (source, target) = (self.directory(from)?, self.directory(parent)?);
         // A name counts as a file does: it takes room in its directory, and there is no other bound on names.
         self.account_mut(area)?.add(0)?;
-        let made = linkat(&*source, &*old, &*target, name, AtFlags::empty())
-            .and_then(|()| statx(&*target, name, AtFlags::SYMLINK_NOFOLLOW, WANTED));
+        let made = self.growing(area, &[&target], |_| {
+            linkat(&*source, &*old, &*target, name, AtFlags::empty())?;
+            statx(&*target, name, AtFlags::SYMLINK_NOFOLLOW, WANTED)
+        });
         let stat = self.made(area, made)?;
         let id = self.learn(parent, name, area, &stat);
         Ok(self.entry(id, area, &stat))
@@ -165,6 +193,11 @@ impl Tree {
         let directory = self.directory(parent)?;
         read(&directory, &name)
     }
+}
+
+/// What a directory counts besides itself.
+pub(super) fn size_of(directory: &OwnedFd) -> Result<u64> {
+    statx(directory, "", AtFlags::EMPTY_PATH, StatxFlags::SIZE).map(|stat| of_directory(stat.stx_size))
 }
 
 fn make_at(directory: &OwnedFd, name: &OsStr, what: NewFile<'_>) -> Result<()> {

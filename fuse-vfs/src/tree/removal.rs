@@ -6,6 +6,7 @@ use crate::descriptors::Descriptor;
 use crate::directories::DIRECTORY;
 use crate::nodes::{Name, Node, NodeId, Orphan};
 use crate::published::is_name;
+use crate::quota::of_directory;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, Statx, openat, renameat_with, statx, unlinkat};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -41,7 +42,7 @@ impl Tree {
     pub(super) fn remove_name(&mut self, area: Area, parent: NodeId, name: &OsStr, flags: AtFlags) -> Result<()> {
         let directory = self.directory(parent)?;
         let going = self.going(area, parent, name)?;
-        unlinkat(&*directory, name, flags)?;
+        self.growing(area, &[&directory], |_| unlinkat(&*directory, name, flags))?;
         self.gone(area, going);
         Ok(())
     }
@@ -72,7 +73,12 @@ impl Tree {
             Err(Errno::NOENT) => None,
             Err(error) => return Err(error),
         };
-        renameat_with(&*from, name, &*to, new_name, flags)?;
+        if replaced.is_none() && self.account(area).is_some_and(|account| account.is_exceeded()) {
+            return Err(Errno::NOSPC);
+        }
+        let both = [&*from, &*to];
+        let directories = if parent == new_parent { &both[..1] } else { &both };
+        self.growing(area, directories, |_| renameat_with(&*from, name, &*to, new_name, flags))?;
         let (old, new) = (Name::new(parent, name), Name::new(new_parent, new_name));
         if exchange {
             self.nodes.exchange(old, new);
@@ -97,18 +103,21 @@ impl Tree {
         let is_directory = FileType::from_raw_mode(u32::from(stat.stx_mode)) == FileType::Directory;
         let last = is_directory || stat.stx_nlink <= 1;
         let held = match node {
-            Some(id) if last => Some(self.hold(id, &directory, name)?),
+            Some(id) if last => {
+                let of_directory = if is_directory { of_directory(stat.stx_size) } else { 0 };
+                Some(self.hold(id, (&directory, name), of_directory)?)
+            }
             _ => None,
         };
         Ok(Going { name: Name::new(parent, name), stat, node, held })
     }
 
-    fn hold(&mut self, id: NodeId, directory: &OwnedFd, name: &OsStr) -> Result<Orphan> {
+    fn hold(&mut self, id: NodeId, (directory, name): (&OwnedFd, &OsStr), of_directory: u64) -> Result<Orphan> {
         self.have_room()?;
         let _descriptor = Descriptor::take()?;
         let node = self.nodes.get(id)?;
         if let Some(open) = &node.open {
-            return Ok(Orphan { file: Arc::clone(&open.file), _descriptor });
+            return Ok(Orphan { file: Arc::clone(&open.file), of_directory, _descriptor });
         }
         let flags = match node.file_type {
             FileType::Directory => DIRECTORY,
@@ -116,7 +125,7 @@ impl Tree {
             _ => OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
         };
         let file = Arc::new(openat(directory, name, flags, Mode::empty())?);
-        Ok(Orphan { file, _descriptor })
+        Ok(Orphan { file, of_directory, _descriptor })
     }
 
     /// Counts a name out. A file that was known when its last one went counts until the kernel has forgotten it.
@@ -132,8 +141,14 @@ impl Tree {
         }
         self.nodes.unname(&name);
         if !kept {
-            let size = if last && file_type == FileType::RegularFile { stat.stx_size } else { 0 };
-            self.count_out(area, size);
+            self.count_out(
+                area,
+                match file_type {
+                    FileType::Directory => of_directory(stat.stx_size),
+                    FileType::RegularFile if last => stat.stx_size,
+                    _ => 0,
+                },
+            );
         }
         self.settle();
     }
@@ -158,7 +173,7 @@ impl Tree {
             FileType::RegularFile => {
                 statx(&*orphan.file, "", AtFlags::EMPTY_PATH, WANTED).map_or(0, |stat| stat.stx_size)
             }
-            _ => 0,
+            _ => orphan.of_directory,
         };
         self.count_out(node.area, size);
     }

@@ -1,9 +1,10 @@
 //! Going through all files of an area, when a tree begins.
 
+use super::names::size_of;
 use super::{Errno, Part, Result, Tree, WANTED};
 use crate::area::{Area, Purpose};
 use crate::nodes::{Name, NodeId};
-use crate::quota::Account;
+use crate::quota::{Account, of_directory};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Statx, openat, statx};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
@@ -93,11 +94,18 @@ impl Tree {
         let mut account = self.account(area).ok_or(Errno::STALE)?.emptied();
         self.walk(area, |_, found| {
             let file_type = found.file_type();
-            let first =
-                file_type == FileType::Directory || found.stat.stx_nlink <= 1 || linked.insert(found.stat.stx_ino);
-            account.found(if first && file_type == FileType::RegularFile { found.stat.stx_size } else { 0 });
+            account.found(match file_type {
+                FileType::Directory => of_directory(found.stat.stx_size),
+                FileType::RegularFile if found.stat.stx_nlink <= 1 || linked.insert(found.stat.stx_ino) => {
+                    found.stat.stx_size
+                }
+                _ => 0,
+            });
             Ok(())
         })?;
+        if let Some(root) = self.area_root(area) {
+            account.grew(0, size_of(&*self.directory(root)?)?);
+        }
         Ok(account)
     }
 
