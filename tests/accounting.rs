@@ -130,7 +130,10 @@ except OSError as error: assert error.errno == 28, error";
     server.kill();
     let server = self::server();
     let mount = server.mount(&store, &wanted).expect("served again");
-    assert_eq!(std::fs::read_dir(mount.path().join("state")).expect("the part").count(), full.1 as usize - 100);
+    assert_eq!(
+        std::fs::read_dir(mount.path().join("state")).expect("the part").count(),
+        usize::try_from(full.1 - 100).expect("small")
+    );
     assert_eq!(used(&server, &mount), full);
     let mut agent = Agent::new(&mount);
     agent.does("import shutil; [shutil.rmtree(d) for d in os.listdir('.')]");
@@ -154,6 +157,39 @@ fn what_nobody_can_name_any_more_is_not_counted_by_the_next_run() {
     drop(agent);
     let mount = server.mount(&store, &wanted()).expect("served again");
     assert_eq!(used(&server, &mount), (2 * 4096, 1));
+}
+
+#[test]
+fn what_one_mount_has_open_is_bounded_and_leaves_the_others_room() {
+    /// As fuse-vfs/src/tree/handles.rs has it: 16384, or a quarter of what the server's process may have besides its reserve.
+    fn most(server: &Server) -> u64 {
+        let limits = std::fs::read_to_string(format!("/proc/{}/limits", server.pid())).expect("a process of ours");
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+        let soft = line.split_whitespace().nth(3).and_then(|word| word.parse::<u64>().ok()).expect("a number");
+        (16 << 10).min((soft - 4096).max(soft / 2) / 4)
+    }
+    if !tests::is_root() {
+        return;
+    }
+    let (server, stores) = (server(), [Store::new().expect("a store"), Store::new().expect("a store")]);
+    let [greedy, other] = stores.each_ref().map(|store| server.mount(store, &wanted()).expect("served"));
+    let mut agent = Agent::new(&greedy);
+    let most = most(&server);
+    let all = format!(
+        "
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, ({most} + 1000, {most} + 1000))
+open('a', 'w').close()
+held = []
+try:
+    while len(held) <= {most}: held.append(os.open('a', os.O_RDWR))
+except OSError as error: assert error.errno == 23 and len(held) == {most}, (error, len(held))
+else: raise SystemExit('no bound')"
+    );
+    agent.does(&format!("exec({all:?})"));
+    let mut neighbour = Agent::new(&other);
+    neighbour.does("held = [open(f'{i}', 'w') for i in range(50)]; [x.write('x') for x in held]");
+    agent.does("[os.close(x) for x in held[:10]]; again = [os.open('a', os.O_RDWR) for _ in range(10)]");
 }
 
 #[test]

@@ -55,6 +55,21 @@ fn working_memory_holds_its_quota_and_not_a_byte_more() {
 }
 
 #[test]
+fn a_link_in_working_memory_is_no_longer_than_what_its_inode_holds() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let launch = small(&daemon, "working: 4MiB, state: 4MiB").name(&daemon.unique("links"));
+    let script = "text() { printf \"%0$1d\" 0; }; cd /mem/working; ln -s $(text 127) fits && readlink fits | wc -c;
+        ln -s $(text 128) not; ls; cd /state; ln -s $(text 4000) long && readlink long | wc -c";
+    let text = says(&daemon, &launch, script);
+    assert!(text.contains("File name too long"), "{text}");
+    let said: Vec<_> = text.lines().filter(|line| !line.contains(':')).collect();
+    assert_eq!(said, ["128", "fits", "4001"], "{text}");
+}
+
+#[test]
 fn files_past_the_quota_are_refused_and_the_file_system_tells_it() {
     if !tests::is_root() {
         return;

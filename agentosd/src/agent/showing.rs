@@ -37,6 +37,7 @@ impl Task {
 async fn show(mut handle: Handle, seat: Arc<Seat>, mut recent: watch::Receiver<Recent>) {
     tokio::time::sleep(FIRST).await;
     recent.mark_changed();
+    let mut failures = 0;
     while let Ok(details) = handle.ask(|answer| Request::Inspect { answer }).await {
         let mut files = Vec::new();
         match serde_json::to_vec_pretty(&details) {
@@ -46,10 +47,16 @@ async fn show(mut handle: Handle, seat: Arc<Seat>, mut recent: watch::Receiver<R
         if recent.has_changed().unwrap_or(false) {
             files.push(Published::new("policy/denials", recent.borrow_and_update().text()));
         }
-        if let Err(error) = seat.publish(&files).await {
-            // With another server all of it is shown again.
-            let error = journal::sentence(&error);
-            journal::warning(format_args!("the status of {} is not shown: {error}", handle.name()));
+        match seat.publish(&files).await {
+            Ok(()) => failures = 0,
+            Err(error) => {
+                failures += 1;
+                // Once is what an end or a loss looks like; with another server all of it is shown again.
+                if failures == 2 {
+                    let error = journal::sentence(&error);
+                    journal::warning(format_args!("the status of {} is not shown: {error}", handle.name()));
+                }
+            }
         }
         tokio::time::sleep(PAUSE).await;
         tokio::select! {

@@ -99,6 +99,8 @@ impl Mount {
         tree.count_out_orphans();
         if self.purpose != Purpose::Inspect
             && let Err(error) = self.store.keep_counters(&tree)
+            // Where the store is removed, nothing is left to count.
+            && error.kind() != io::ErrorKind::NotFound
         {
             eprintln!("agentos-vfs: what is used was not written down and will be counted anew: {error}");
         }
@@ -179,9 +181,6 @@ impl Mounts {
         let thread = std::thread::Builder::new().name("mount".to_owned()).stack_size(STACK).spawn(move || {
             // The kernel's requests wait meanwhile; other mounts and the daemon do not.
             let served = mount.count(&uncounted).map_err(io::Error::from).and_then(|()| mounted.serve());
-            if let Err(error) = &served {
-                eprintln!("agentos-vfs: serving the mount {} ended: {error}", protocol::text::escape(&id.0));
-            }
             mounts.ended(id, &mount, served);
         });
         thread.map(|_| ()).map_err(|error| {
@@ -201,7 +200,10 @@ impl Mounts {
         let mut tree = lock(&mount.tree);
         match outcome {
             Ok(()) => mount.end(tree),
-            Err(_) => tree.close(),
+            Err(error) => {
+                eprintln!("agentos-vfs: serving the mount {} ended: {error}", protocol::text::escape(&id.0));
+                tree.close();
+            }
         }
         // Last, since the daemon may serve the same store at once.
         self.daemons.tell(&Answer::Ended { mount: id });

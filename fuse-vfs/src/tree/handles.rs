@@ -2,7 +2,7 @@
 
 use super::listing::Listing;
 use super::{Access, Errno, Result};
-use crate::descriptors::Descriptor;
+use crate::descriptors::{self, Descriptor};
 use crate::nodes::NodeId;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -51,7 +51,9 @@ pub(super) struct Handles {
 impl Handles {
     /// ENFILE when a mount with so many orphans holds too many.
     pub(super) fn have_room(&self, orphans: usize) -> Result<()> {
-        if self.held.len() + orphans >= MOST { Err(Errno::NFILE) } else { Ok(()) }
+        // Where the process itself may have few, a mount has at most a quarter of them: the others need theirs.
+        let most = MOST.min(descriptors::most() / 4);
+        if self.held.len() + orphans >= most { Err(Errno::NFILE) } else { Ok(()) }
     }
 
     /// ENFILE when all mounts together hold too many.
