@@ -112,3 +112,33 @@ fn unless_blocked<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) => Err(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sandbox::message::{Failure, send};
+
+    #[tokio::test]
+    async fn a_stage_that_is_gone_takes_no_order_and_has_its_last_words_read() {
+        let (ours, theirs) = pair().unwrap();
+        let failure = Failure::Exec { errno: 2 };
+        send(theirs.as_fd(), &Report::Failed { process: 0, failure }, &[]).unwrap();
+        drop(theirs);
+        let mut link = Link::new(ours).unwrap();
+        for _ in 0..=MOST_ORDERS {
+            link.order(&Order::Served, Vec::new()).unwrap();
+        }
+        let said = link.next().await.unwrap();
+        assert!(matches!(said, Some((Report::Failed { process: 0, .. }, _))), "{said:?}");
+        assert!(link.next().await.unwrap().is_none(), "then its end");
+    }
+
+    #[tokio::test]
+    async fn orders_to_a_stage_that_does_not_read_wait_and_are_bounded() {
+        let (ours, _theirs) = pair().unwrap();
+        let mut link = Link::new(ours).unwrap();
+        let refused = (0..1_000_000).find_map(|_| link.order(&Order::Served, Vec::new()).err());
+        assert_eq!(refused.map(|error| error.kind()), Some(io::ErrorKind::WouldBlock));
+        assert_eq!(link.orders.len(), MOST_ORDERS);
+    }
+}
