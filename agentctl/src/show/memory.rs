@@ -10,8 +10,8 @@ use protocol::text::escape_bytes;
 use rustix::fs::{FileType, Stat};
 use serde::Serialize;
 
-const NAMES: [&str; 9] =
-    ["NAME", "OWNER", "AGENT", "WORKING", "EPISODIC", "SEMANTIC", "PROCEDURAL", "STATE", "FILES, LAST USE"];
+const NAMES: [&str; 10] =
+    ["NAME", "OWNER", "AGENT", "WORKING", "EPISODIC", "SEMANTIC", "PROCEDURAL", "STATE", "FILES", "LAST USE"];
 
 /// What one part holds.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -42,7 +42,7 @@ pub(crate) fn names(rows: &[Row], now: TimeUs, look: Look) -> String {
         let agent = if *running { cell("runs", Tone::Good) } else { cell("none", Tone::Faint) };
         let mut cells = vec![plain(name.as_str()), plain(owner.to_string()), agent];
         cells.extend(Part::ALL.map(|part| bytes_of(&row.held, part)));
-        cells.push(plain(format!("{files}, {used}")));
+        cells.extend([plain(files.to_string()), plain(used)]);
         cells
     };
     table::render(&NAMES, rows.iter().map(row).collect(), look)
