@@ -10,6 +10,7 @@
 //! and every guard (the terminal's above all) has been dropped by then.
 #![forbid(unsafe_code)]
 
+mod account;
 mod agents;
 mod cli;
 mod client;

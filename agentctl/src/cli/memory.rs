@@ -1,5 +1,6 @@
 //! The grammar of `agentctl memory`.
 
+use crate::account::Account;
 use clap::{Args, Subcommand};
 use protocol::ids::AgentName;
 use std::ffi::OsString;
@@ -27,7 +28,7 @@ pub(crate) struct Ls {
     /// The agent's name
     #[arg(value_parser = AgentName::parse)]
     pub(crate) name: Option<AgentName>,
-    /// A path as the agent has it, for example /mem/semantic
+    /// A path as the agent has it, for example /mem/semantic [default: its parts, and how much each holds]
     pub(crate) path: Option<OsString>,
 }
 
@@ -67,9 +68,12 @@ pub(crate) struct Import {
     /// Forget what it remembers already
     #[arg(long)]
     pub(crate) replace: bool,
-    /// For root, when the name remembers nothing yet: the user whose it shall be
-    #[arg(long, value_name = "UID")]
-    pub(crate) owner: Option<u32>,
+    /// For root, when the name remembers nothing yet: the user whose it shall be, by name or uid
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Option<Account>,
+    /// Print what was restored as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     /// The agent's name
     #[arg(value_parser = AgentName::parse)]
     pub(crate) name: AgentName,
