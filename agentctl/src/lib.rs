@@ -14,6 +14,7 @@ mod account;
 mod agents;
 mod cli;
 mod client;
+mod completing;
 mod denials;
 mod doctor;
 mod events;
@@ -41,6 +42,7 @@ use std::process::ExitCode;
 
 /// The program.
 pub fn main() -> ExitCode {
+    completing::answer_a_shell();
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),

@@ -70,6 +70,11 @@ fn unsaid(agents: &[Agent]) -> String {
     text
 }
 
+/// A state as a word.
+pub(crate) fn state_word(of: State) -> &'static str {
+    state(of).0
+}
+
 /// A state as a word and its tone.
 pub(super) fn state(state: State) -> (&'static str, Tone) {
     match state {
