@@ -53,6 +53,14 @@ fn what_a_name_remembers_is_read_without_an_agent() {
     refused(&host.memory(&["cat", "scout", "/mem/semantic/notes/link/x"]), 1, &["cannot read"]);
     refused(&host.memory(&["cat", "scout", "/state/../../x"]), 2, &["upwards"]);
     refused(&host.memory(&["ls", "nobody"]), 3, &["\"nobody\"", "scout"]);
+    refused(&host.memory(&["ls", "scout", "/nope"]), 1, &["cannot read /nope: "]);
+
+    // Without a path: the parts that are kept, and nothing of what is not.
+    let parts = stdout(&succeeded(host.memory(&["ls", "scout"])));
+    let names: Vec<_> = parts.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert_eq!(names, ["PART", "/mem/episodic", "/mem/semantic", "/mem/procedural", "/state"], "{parts}");
+    let json = succeeded(host.memory(&["ls", "--json", "scout"]));
+    assert_eq!(serde_json::from_slice::<Value>(&json.stdout).expect("JSON"), memory["held"]);
 }
 
 #[test]
@@ -67,14 +75,19 @@ fn an_export_imports_bit_for_bit() {
     let listing = stdout(&succeeded(listing));
     assert!(listing.contains("mem/semantic/notes/deep/again\n") && !listing.contains("working"), "{listing}");
 
-    drop(succeeded(host.import("twin", &archive, &[])));
+    let said = stdout(&succeeded(host.import("twin", &archive, &[])));
+    assert!(said.starts_with("twin: 10 files and directories restored, 293.0 KiB"), "{said}");
     assert!(host.export("twin") == archive, "another archive comes out");
     assert!(host.export("scout") == archive, "and the first is as it was");
 
     drop(succeeded(host.memory(&["rm", "--yes", "scout"])));
     assert_eq!(host.names(), ["twin"]);
     let path = host.file(&archive);
-    drop(succeeded(host.memory(&["import", "-i", &path.to_string_lossy(), "scout"])));
+    let output = succeeded(host.memory(&["import", "--json", "-i", &path.to_string_lossy(), "scout"]));
+    let told: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&told["name"], &told["entries"], &told["kept"]), (&"scout".into(), &10.into(), &0.into()), "{told}");
+    let directory = host.daemon.place().to_string_lossy().into_owned();
+    refused(&host.memory(&["export", "-o", &directory, "scout"]), 2, &[&directory, "is a directory", "scout.tar"]);
     let output = host.daemon.place().join("again.tar");
     drop(succeeded(host.memory(&["export", "-o", &output.to_string_lossy(), "scout"])));
     assert!(fs::read(&output).expect("an archive") == archive);
@@ -165,7 +178,7 @@ fn a_bad_archive_changes_nothing() {
     assert_eq!(stdout(&host.memory(&["cat", "scout", "/mem/episodic/log"])), "what happened\nand again\n");
     drop(succeeded(host.import("scout", &good, &["--replace"])));
     assert_eq!(stdout(&host.memory(&["cat", "scout", "/state/new"])), "new");
-    refused(&host.memory(&["cat", "scout", "/mem/episodic/log"]), 1, &["cannot read mem/episodic/log"]);
+    refused(&host.memory(&["cat", "scout", "/mem/episodic/log"]), 1, &["cannot read /mem/episodic/log"]);
 }
 
 #[test]
@@ -261,7 +274,11 @@ fn a_memory_is_nobody_elses() {
     drop(succeeded(host.memory_of_user(&["import", "-i", &path, "copy"])));
     assert!(succeeded(host.memory_of_user(&["export", "copy"])).stdout == archive);
     drop(succeeded(host.memory(&["import", "-i", &path, "--replace", "users"])));
-    drop(succeeded(host.memory(&["import", "-i", &path, "--owner", &USER.to_string(), "gift"])));
+    let gift = succeeded(host.memory(&["import", "-i", &path, "--owner", &USER.to_string(), "gift"]));
+    assert!(stderr(&gift).contains("no user with the uid"), "{}", stderr(&gift));
+    refused(&host.memory(&["import", "-i", &path, "--owner", "no-such-user", "other"]), 2, &["\"no-such-user\""]);
+    drop(succeeded(host.memory(&["import", "-i", &path, "--owner", "root", "other"])));
+    drop(succeeded(host.memory(&["rm", "--yes", "other"])));
     for name in ["users", "copy", "gift"] {
         assert_eq!(stdout(&host.memory_of_user(&["cat", name, "/state/x"])), "mine\n", "{name}");
         drop(succeeded(host.memory_of_user(&["rm", "--yes", name])));
@@ -290,6 +307,7 @@ fn nothing_goes_to_a_terminal_or_away_without_being_asked() {
     let host = Host::start();
     host.remember("scout");
     refused(&host.memory(&["rm", "scout"]), 2, &["--yes"]);
+    refused(&host.memory(&["rm", "unknown"]), 3, &["\"unknown\"", "scout"]);
     assert_eq!(host.names(), ["scout"]);
     let on_terminal = |words: &str, typed: &str| {
         let line = format!(

@@ -358,5 +358,7 @@ fn without_a_daemon_the_sentence_names_the_remedy() {
         .output()
         .expect("agentctl can be started");
     assert_eq!(output.status.code(), Some(69));
-    assert!(stderr(&output).contains("systemctl start agentosd"), "{}", stderr(&output));
+    // Which one depends on what starts services here.
+    let remedy = ["systemctl start agentosd", "agentosd &"].iter().any(|remedy| stderr(&output).contains(remedy));
+    assert!(remedy, "{}", stderr(&output));
 }

@@ -264,6 +264,8 @@ fn exec_has_its_own_streams_and_status() {
     assert_eq!((stdout(&output).as_str(), stderr(&output).as_str()), ("out red\n", "err\n"));
     assert_eq!(output.status.code(), Some(7));
     assert_eq!(agent.exec(&["no-such-command"]).status.code(), Some(127));
+    let events = agent.tell(&["events"]);
+    assert!(stdout(&events).contains("  exec no-such-command failed: "), "{}", stdout(&events));
     assert_eq!(agent.exec(&["sh", "-c", "kill -TERM $$"]).status.code(), Some(143));
     assert!(agent.output().contains("out red"), "what exec writes is kept with the agent's own output");
     assert_eq!(agent.state(), "running");

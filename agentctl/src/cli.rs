@@ -2,9 +2,10 @@
 
 pub(crate) mod memory;
 
+use crate::completing;
 use crate::foreground::detach::DetachKeys;
 use crate::values::{EnvArgument, PolicyArgument, WorkspaceArgument, parse_duration};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueHint};
 use protocol::ids::AgentName;
 use protocol::signal::Signal;
 use std::path::PathBuf;
@@ -14,8 +15,11 @@ const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 no such agent
 7 not permitted, 8 a required layer is missing, 69 agentosd cannot be reached, 124 timed out, 125 not started, \
 126 not executable, 127 not found, 128+N ended by signal N. `run`, `exec`, `attach` and `wait` otherwise exit as the agent did.";
 
+/// The socket of agentosd when nothing else is said, and where it is said.
+pub(crate) const SOCKET: &str = "/run/agentos/io.agentos.sock";
+pub(crate) const SOCKET_VARIABLE: &str = "AGENTOS_SOCKET";
 /// Where agentosd looks for profiles when its configuration does not say.
-const POLICIES: &str = "/etc/agentos/policies";
+pub(crate) const POLICIES: &str = "/etc/agentos/policies";
 
 /// Run, watch, stop and kill confined agents.
 #[derive(Debug, Parser)]
@@ -25,10 +29,11 @@ pub(crate) struct Cli {
     #[arg(
         long,
         global = true,
-        env = "AGENTOS_SOCKET",
+        env = SOCKET_VARIABLE,
         hide_env_values = true,
         value_name = "PATH",
-        default_value = "/run/agentos/io.agentos.sock"
+        default_value = SOCKET,
+        value_hint = ValueHint::FilePath
     )]
     pub(crate) socket: PathBuf,
     #[command(subcommand)]
@@ -106,10 +111,10 @@ pub(crate) struct Run {
     #[arg(short, long, value_parser = AgentName::parse)]
     pub(crate) name: Option<AgentName>,
     /// A profile's name, or (for root) a policy file: a value with a '/' or ending in .yaml or .yml
-    #[arg(short, long, value_name = "NAME|FILE")]
+    #[arg(short, long, value_name = "NAME|FILE", add = completing::profiles())]
     pub(crate) policy: Option<PolicyArgument>,
     /// The directory that it works in; with :ro it may only read it
-    #[arg(short, long, value_name = "DIR[:ro]")]
+    #[arg(short, long, value_name = "DIR[:ro]", value_hint = ValueHint::DirPath)]
     pub(crate) workspace: Option<WorkspaceArgument>,
     /// Set a variable, or pass the caller's value, whatever the policy says
     #[arg(short, long, value_name = "NAME[=VALUE]")]
@@ -126,7 +131,7 @@ pub(crate) struct Run {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     pub(crate) timeout: Option<Duration>,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<String>,
 }
 
@@ -138,10 +143,10 @@ pub(crate) struct Exec {
     #[command(flatten)]
     pub(crate) connection: Connection,
     /// The agent
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::living_agents())]
     pub(crate) name: AgentName,
     /// The program and its arguments
-    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
+    #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<String>,
 }
 
@@ -154,7 +159,7 @@ pub(crate) struct Attach {
     #[arg(long, value_name = "KEYS", default_value = "ctrl-p,ctrl-q")]
     pub(crate) detach_keys: DetachKeys,
     /// The agent
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::living_agents())]
     pub(crate) name: AgentName,
 }
 
@@ -174,7 +179,7 @@ pub(crate) struct Ps {
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
     /// The agent
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::agents())]
     pub(crate) name: AgentName,
     /// Print JSON
     #[arg(long)]
@@ -199,7 +204,7 @@ pub(crate) struct Logs {
     #[arg(long)]
     pub(crate) raw: bool,
     /// The agent
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::agents())]
     pub(crate) name: AgentName,
 }
 
@@ -212,7 +217,7 @@ pub(crate) struct Wait {
     #[arg(long)]
     pub(crate) json: bool,
     /// The agents
-    #[arg(required = true, value_parser = AgentName::parse)]
+    #[arg(required = true, value_parser = AgentName::parse, add = completing::agents())]
     pub(crate) names: Vec<AgentName>,
 }
 
@@ -231,14 +236,14 @@ pub(crate) struct Kill {
     #[arg(long, conflicts_with = "names")]
     pub(crate) all: bool,
     /// The agents
-    #[arg(required_unless_present = "all", value_parser = AgentName::parse)]
+    #[arg(required_unless_present = "all", value_parser = AgentName::parse, add = completing::living_agents())]
     pub(crate) names: Vec<AgentName>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Names {
     /// The agents
-    #[arg(required = true, value_parser = AgentName::parse)]
+    #[arg(required = true, value_parser = AgentName::parse, add = completing::living_agents())]
     pub(crate) names: Vec<AgentName>,
 }
 
@@ -248,7 +253,7 @@ pub(crate) struct Rm {
     #[arg(short, long)]
     pub(crate) force: bool,
     /// The agents
-    #[arg(required = true, value_parser = AgentName::parse)]
+    #[arg(required = true, value_parser = AgentName::parse, add = completing::agents())]
     pub(crate) names: Vec<AgentName>,
 }
 
@@ -261,7 +266,7 @@ pub(crate) struct Events {
     #[arg(long)]
     pub(crate) json: bool,
     /// Only this agent's
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::agents())]
     pub(crate) name: Option<AgentName>,
 }
 
@@ -274,7 +279,7 @@ pub(crate) struct Denials {
     #[arg(long)]
     pub(crate) json: bool,
     /// The agent
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::agents())]
     pub(crate) name: AgentName,
 }
 
@@ -298,6 +303,7 @@ pub(crate) enum Policy {
     /// Print a policy with everything that it extends merged in
     Show {
         /// A profile's name, or a file: a value with a '/' or ending in .yaml or .yml
+        #[arg(add = completing::profiles())]
         policy: PolicyArgument,
         /// Where profiles are looked for before the shipped ones; may be given again
         #[arg(long = "policy-dir", value_name = "DIR", default_value = POLICIES)]

@@ -7,16 +7,16 @@ use protocol::ids::AgentName;
 use protocol::wire::FrameError;
 use std::error::Error;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A command's failure. Its text names the object and the remedy; the cause is in `source()`.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
     /// ENOENT or ENOTDIR on connecting.
-    #[error("agentosd is not running (no socket at {}); start it: systemctl start agentosd", .0.display())]
+    #[error("agentosd is not running (no socket at {}); {}", .0.display(), to_start(Supervisor::of_host()))]
     NoSocket(PathBuf),
     /// ECONNREFUSED on connecting.
-    #[error("agentosd is not running (nobody answers at {}); start it: systemctl start agentosd", .0.display())]
+    #[error("agentosd is not running (nobody answers at {}); {}", .0.display(), to_start(Supervisor::of_host()))]
     NobodyAnswers(PathBuf),
     /// EACCES or EPERM on connecting.
     #[error(
@@ -32,7 +32,8 @@ pub(crate) enum Failure {
     Lost { waiting_for: String, source: Option<io::Error> },
     /// No reply within `seconds`.
     #[error(
-        "agentosd does not answer {method} (waited {seconds} s); look at its log, then restart it: systemctl restart agentosd"
+        "agentosd does not answer {method} (waited {seconds} s); look at its log, then restart it{}",
+        if Supervisor::of_host() == Supervisor::Systemd { ": systemctl restart agentosd" } else { "" }
     )]
     Silent { method: &'static str, seconds: u64 },
     /// agentosd refused, and says why.
@@ -75,8 +76,8 @@ pub(crate) enum Failure {
     #[error("{name} cannot be exported")]
     Export { name: AgentName, source: Box<dyn Error + Send + Sync> },
     /// An archive that is not taken.
-    #[error("nothing was imported, and {name} remembers what it did")]
-    Import { name: AgentName, source: Box<dyn Error + Send + Sync> },
+    #[error("nothing was imported, and {name} {as_before}")]
+    Import { name: AgentName, as_before: &'static str, source: Box<dyn Error + Send + Sync> },
     /// Standard output or standard error could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -141,6 +142,31 @@ impl Failure {
     }
 }
 
+/// What starts services here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Supervisor {
+    Systemd,
+    /// Another one, or none as in most containers.
+    Other,
+}
+
+impl Supervisor {
+    /// As sd_booted(3) tells it.
+    fn of_host() -> Self {
+        if Path::new("/run/systemd/system").is_dir() { Self::Systemd } else { Self::Other }
+    }
+}
+
+/// How agentosd is started.
+fn to_start(supervisor: Supervisor) -> &'static str {
+    match supervisor {
+        Supervisor::Systemd => "start it: systemctl start agentosd",
+        Supervisor::Other => {
+            "systemd does not run here, so start it as root by this host's service manager, or from a shell: agentosd &"
+        }
+    }
+}
+
 /// The number of SIGPIPE, by which a filter dies whose reader has gone.
 const SIGPIPE: u8 = 13;
 
@@ -151,24 +177,29 @@ mod tests {
     #[test]
     fn no_daemon_is_told_apart_and_always_69() {
         let of = |kind| Failure::connecting("/run/x.sock".into(), io::Error::from(kind));
+        let start = to_start(Supervisor::of_host());
         let cases = [
-            (
-                io::ErrorKind::NotFound,
-                "agentosd is not running (no socket at /run/x.sock); start it: systemctl start agentosd",
-            ),
+            (io::ErrorKind::NotFound, format!("agentosd is not running (no socket at /run/x.sock); {start}")),
             (
                 io::ErrorKind::ConnectionRefused,
-                "agentosd is not running (nobody answers at /run/x.sock); start it: systemctl start agentosd",
+                format!("agentosd is not running (nobody answers at /run/x.sock); {start}"),
             ),
             (
                 io::ErrorKind::PermissionDenied,
-                "agentosd at /run/x.sock may be reached by root and the group agentos only; join the group: usermod -aG agentos USER, then log in again",
+                "agentosd at /run/x.sock may be reached by root and the group agentos only; join the group: usermod -aG agentos USER, then log in again".to_owned(),
             ),
         ];
         for (kind, sentence) in cases {
             assert_eq!(of(kind).sentence(), sentence);
             assert_eq!(of(kind).exit_code(), 69);
         }
+    }
+
+    #[test]
+    fn systemctl_is_named_only_where_systemd_runs() {
+        assert!(to_start(Supervisor::Systemd).contains("systemctl start agentosd"));
+        let other = to_start(Supervisor::Other);
+        assert!(!other.contains("systemctl") && other.contains("agentosd &"), "{other}");
     }
 
     #[test]

@@ -10,9 +10,11 @@
 //! and every guard (the terminal's above all) has been dropped by then.
 #![forbid(unsafe_code)]
 
+mod account;
 mod agents;
 mod cli;
 mod client;
+mod completing;
 mod denials;
 mod doctor;
 mod events;
@@ -40,6 +42,7 @@ use std::process::ExitCode;
 
 /// The program.
 pub fn main() -> ExitCode {
+    completing::answer_a_shell();
     let cli = Cli::parse();
     match dispatch(cli) {
         Ok(code) => ExitCode::from(code),

@@ -1,6 +1,7 @@
 //! Values of options, parsed once.
 
 use crate::failure::Failure;
+use policies::{Loader as _, Shipped};
 use protocol::control::{PolicyChoice, Workspace};
 use std::convert::Infallible;
 use std::fs::File;
@@ -72,13 +73,24 @@ impl PolicyArgument {
 /// Reads a policy file, bounded.
 pub(crate) fn read_policy(path: &Path) -> Result<String, Failure> {
     let wrong = |why: String| Failure::Policy(format!("cannot read the policy {}: {why}", path.display()));
-    let file = File::open(path).map_err(|error| wrong(error.to_string()))?;
+    let file = File::open(path).map_err(|error| match profile_of(path) {
+        Some(name) if error.kind() == std::io::ErrorKind::NotFound => {
+            wrong(format!("{error}; a profile is named, not read from a file: agentctl policy show {name}"))
+        }
+        _ => wrong(error.to_string()),
+    })?;
     let mut text = String::new();
     file.take(MAX_POLICY + 1).read_to_string(&mut text).map_err(|error| wrong(error.to_string()))?;
     match u64::try_from(text.len()) {
         Ok(length) if length <= MAX_POLICY => Ok(text),
         _ => Err(wrong("it is longer than 1 MiB".to_owned())),
     }
+}
+
+/// The shipped profile that somebody meant who named no file.
+fn profile_of(path: &Path) -> Option<&str> {
+    let name = path.to_str()?;
+    Shipped.names().iter().any(|known| known == name).then_some(name)
 }
 
 /// The value of `--workspace`.
@@ -174,6 +186,13 @@ mod tests {
         assert_eq!(of("./mine"), PolicyArgument::File("./mine".into()));
         assert_eq!(of("mine.yaml"), PolicyArgument::File("mine.yaml".into()));
         assert_eq!(of("mine.yml"), PolicyArgument::File("mine.yml".into()));
+    }
+
+    #[test]
+    fn who_names_a_profile_where_a_file_is_read_is_told_how_it_is_shown() {
+        let said = |path: &str| read_policy(Path::new(path)).expect_err("no such file").sentence();
+        assert!(said("coding-agent").ends_with("agentctl policy show coding-agent"), "{}", said("coding-agent"));
+        assert!(!said("coding-agent.yaml").contains("policy show"), "{}", said("coding-agent.yaml"));
     }
 
     #[test]

@@ -78,7 +78,9 @@ pub(crate) fn decide(state: State, request: Request) -> Verdict {
         (Stopped, Stop) => NoEffect("already stopped"),
         (Running, Cont) => NoEffect("already running"),
         (Stopped, Exec) => Refused("continue it first: agentctl cont"),
-        (Starting | Running | Stopped, Remove) => Refused("kill it first, or add --force"),
+        (Starting | Running | Stopped, Remove) => {
+            Refused("kill it first (agentctl kill), or have rm kill it (agentctl rm -f)")
+        }
         (Running, Kill | Stop | Deliver | Exec | Attach | Resize | RemoveByForce)
         | (Stopped, Kill | Cont | Deliver | Attach | Resize | RemoveByForce) => Allowed,
     }

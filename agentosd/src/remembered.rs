@@ -48,7 +48,8 @@ impl Daemon {
         caller: &Caller,
     ) -> Result<(Option<Memory>, Restore, OwnedFd), ControlError> {
         if owner.is_some_and(|owner| owner != caller.uid) && !caller.is_root() {
-            return Err(caller.not_permitted("a memory of another user", "leave the owner out, or ask root"));
+            return Err(caller
+                .not_permitted(&format!("the memory {name} for another user"), "leave the owner out, or ask root"));
         }
         self.idle(name, "import")?;
         let held = self.memory.hold(name).await.map_err(|error| busy(name, &error))?;

@@ -55,6 +55,13 @@ pub enum What {
         /// Its command.
         command: Vec<String>,
     },
+    /// A further process was asked for and could not be started.
+    ExecFailed {
+        /// Its command.
+        command: Vec<String>,
+        /// For people: why.
+        why: String,
+    },
     /// A further process ended.
     ExecExited {
         /// How.

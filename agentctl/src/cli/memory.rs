@@ -1,5 +1,7 @@
 //! The grammar of `agentctl memory`.
 
+use crate::account::Account;
+use crate::completing;
 use clap::{Args, Subcommand};
 use protocol::ids::AgentName;
 use std::ffi::OsString;
@@ -25,9 +27,9 @@ pub(crate) struct Ls {
     #[arg(long)]
     pub(crate) json: bool,
     /// The agent's name
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::memories())]
     pub(crate) name: Option<AgentName>,
-    /// A path as the agent has it, for example /mem/semantic
+    /// A path as the agent has it, for example /mem/semantic [default: its parts, and how much each holds]
     pub(crate) path: Option<OsString>,
 }
 
@@ -37,7 +39,7 @@ pub(crate) struct Cat {
     #[arg(long)]
     pub(crate) raw: bool,
     /// The agent's name
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::memories())]
     pub(crate) name: AgentName,
     /// A path as the agent has it, for example /mem/semantic/notes
     pub(crate) path: OsString,
@@ -52,7 +54,7 @@ pub(crate) struct Export {
     #[arg(long)]
     pub(crate) working: bool,
     /// The agent's name
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::memories())]
     pub(crate) name: AgentName,
 }
 
@@ -67,11 +69,14 @@ pub(crate) struct Import {
     /// Forget what it remembers already
     #[arg(long)]
     pub(crate) replace: bool,
-    /// For root, when the name remembers nothing yet: the user whose it shall be
-    #[arg(long, value_name = "UID")]
-    pub(crate) owner: Option<u32>,
+    /// For root, when the name remembers nothing yet: the user whose it shall be, by name or uid
+    #[arg(long, value_name = "USER")]
+    pub(crate) owner: Option<Account>,
+    /// Print what was restored as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
     /// The agent's name
-    #[arg(value_parser = AgentName::parse)]
+    #[arg(value_parser = AgentName::parse, add = completing::memories())]
     pub(crate) name: AgentName,
 }
 
@@ -81,6 +86,6 @@ pub(crate) struct Rm {
     #[arg(short, long)]
     pub(crate) yes: bool,
     /// The agents' names
-    #[arg(required = true, value_parser = AgentName::parse)]
+    #[arg(required = true, value_parser = AgentName::parse, add = completing::memories())]
     pub(crate) names: Vec<AgentName>,
 }

@@ -24,6 +24,7 @@ pub(crate) fn export(socket: &Path, options: &cli::Export) -> Result<u8, Failure
             "an archive is nothing for a terminal; give a file (-o {name}.tar) or send it on (| zstd > {name}.tar.zst)"
         )));
     }
+    refuse_directory(options)?;
     let opened = Opened::new(socket, &options.name)?;
     let parts = opened.parts(options.working);
     let failed = |source| Failure::Export { name: options.name.clone(), source };
@@ -37,6 +38,20 @@ pub(crate) fn export(socket: &Path, options: &cli::Export) -> Result<u8, Failure
     write(&opened.tree, parts, &output.file).map_err(|error| failed(error.into()))?;
     output.keep()?;
     Ok(0)
+}
+
+/// Said before anything is read, and not when the archive is to get its name.
+fn refuse_directory(options: &cli::Export) -> Result<(), Failure> {
+    let (path, name) = (&options.output, &options.name);
+    if options.output.as_os_str() == "-" || !path.is_dir() {
+        return Ok(());
+    }
+    let (path, file) = (escaped(path), escaped(&path.join(format!("{name}.tar"))));
+    Err(Failure::Usage(format!("cannot write {path}: it is a directory; name the file in it: -o {file}")))
+}
+
+fn escaped(path: &Path) -> String {
+    protocol::text::escape_bytes(path.as_os_str().as_encoded_bytes())
 }
 
 /// Why an archive could not be written.
@@ -86,10 +101,7 @@ struct Output {
 
 impl Output {
     fn new(path: &Path) -> Result<Self, Failure> {
-        let failed = |source: io::Error| {
-            let path = protocol::text::escape_bytes(path.as_os_str().as_encoded_bytes());
-            Failure::File { attempt: "write", path, source }
-        };
+        let failed = |source: io::Error| Failure::File { attempt: "write", path: escaped(path), source };
         let exists = std::fs::metadata(path).ok().map(|found| found.file_type());
         if exists.is_some_and(|kind| kind.is_fifo() || kind.is_char_device()) {
             let file = File::options().write(true).open(path).map_err(failed)?;
@@ -109,7 +121,11 @@ impl Output {
     fn keep(mut self) -> Result<(), Failure> {
         let Some((partial, path)) = &self.names else { return Ok(()) };
         self.file.sync_all().map_err(Failure::os("write the archive to disk"))?;
-        renameat(CWD, partial, CWD, path).map_err(Failure::os("give the archive its name"))?;
+        renameat(CWD, partial, CWD, path).map_err(|error| Failure::File {
+            attempt: "give the archive its name",
+            path: escaped(path),
+            source: error.into(),
+        })?;
         self.names = None;
         Ok(())
     }

@@ -14,7 +14,9 @@ use std::path::Path;
 pub(crate) fn rm(socket: &Path, options: &cli::Rm) -> Result<u8, Failure> {
     let mut client = Client::connect(socket)?;
     crate::agents::for_each(&options.names, |name| {
-        if !options.yes && !confirmed(&mut client, name)? {
+        // Nobody is asked about what is not there.
+        memories(&mut client, Some(name.clone()))?;
+        if !options.yes && !confirmed(name)? {
             return Ok(0);
         }
         client.call(&RemoveMemory { name: name.clone() })?;
@@ -22,14 +24,12 @@ pub(crate) fn rm(socket: &Path, options: &cli::Rm) -> Result<u8, Failure> {
     })
 }
 
-fn confirmed(client: &mut Client, name: &AgentName) -> Result<bool, Failure> {
+fn confirmed(name: &AgentName) -> Result<bool, Failure> {
     if !terminal::input_is_terminal() {
         return Err(Failure::Usage(format!(
             "nobody is there to be asked; to have {name} forget everything, add --yes"
         )));
     }
-    // Nobody is asked about what is not there.
-    memories(client, Some(name.clone()))?;
     let ask = || -> io::Result<bool> {
         write!(io::stderr(), "Have {name} forget everything that it remembers? [y/N] ")?;
         let mut answer = String::new();

@@ -25,11 +25,26 @@ const READ_AT_ONCE: usize = 64 << 10;
 pub(crate) fn ls(socket: &Path, options: cli::Ls) -> Result<u8, Failure> {
     let Some(name) = options.name else { return names(socket, options.json) };
     let opened = Opened::new(socket, &name)?;
-    let files = files(&opened, &given(options.path.unwrap_or_default())?)?;
+    let path = given(options.path.unwrap_or_default())?;
+    if path == TreePath::default() {
+        return parts(&opened, options.json);
+    }
+    let files = files(&opened, &path)?;
     if options.json {
         show::document(&files)?;
     } else {
         show::print(&show::memory::files(&files, Look::of_output()))?;
+    }
+    Ok(0)
+}
+
+/// The root of a tree also has what belongs to no memory, such as `/policy`; what is kept is in the parts.
+fn parts(opened: &Opened, json: bool) -> Result<u8, Failure> {
+    let held = held(opened)?;
+    if json {
+        show::document(&held)?;
+    } else {
+        show::print(&show::memory::parts(&held, Look::of_output()))?;
     }
     Ok(0)
 }
@@ -116,7 +131,7 @@ pub(crate) fn cat(socket: &Path, options: &cli::Cat) -> Result<u8, Failure> {
         let count = match file.read(&mut buffer) {
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(source) => return Err(Failure::File { attempt: "read", path: path.to_string(), source }),
+            Err(source) => return Err(Failure::File { attempt: "read", path: path.in_agent(), source }),
         };
         let painted = if count == 0 { painter.finish(TimeUs(0)) } else { painter.paint(TimeUs(0), &buffer[..count]) };
         out.write_all(&painted).map_err(Failure::Output)?;
@@ -131,7 +146,8 @@ fn content(opened: &Opened, name: &AgentName, path: &TreePath) -> Result<std::fs
     let (directory, file) = path.split().ok_or_else(|| failed(Errno::ISDIR))?;
     let directory = opened.tree.directory(&directory).map_err(failed)?;
     let stat = tree::look(&directory, file).map_err(failed)?;
-    let no_file = |what: &str| Failure::Usage(format!("{path} is {what}; agentctl memory ls {name} shows it"));
+    let no_file =
+        |what: &str| Failure::Usage(format!("{} is {what}; agentctl memory ls {name} {0} shows it", path.in_agent()));
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => tree::content(directory.as_fd(), file).map_err(failed),
         FileType::Directory => Err(no_file("a directory")),

@@ -86,5 +86,5 @@ impl Restoring {
 
 /// The failure of reading a path.
 pub(crate) fn unreadable(path: &TreePath, error: Errno) -> Failure {
-    Failure::File { attempt: "read", path: path.to_string(), source: error.into() }
+    Failure::File { attempt: "read", path: path.in_agent(), source: error.into() }
 }

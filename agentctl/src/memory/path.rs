@@ -92,6 +92,11 @@ impl TreePath {
         self.0.is_empty() || self.0 == b"mem"
     }
 
+    /// For people, as the agent has it: `/mem/semantic/x`.
+    pub(crate) fn in_agent(&self) -> String {
+        format!("/{}", escape_bytes(&self.0))
+    }
+
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -120,6 +125,8 @@ mod tests {
         assert_eq!(of(&"x".repeat(256)), Err(BadPath::Long));
         assert!(of(&"x".repeat(255)).is_ok());
         assert_eq!(TreePath::of_agent(b"/mem/semantic"), Ok(TreePath::of_part(Part::Semantic)));
+        assert_eq!(TreePath::of_part(Part::State).in_agent(), "/state");
+        assert_eq!(TreePath::default().in_agent(), "/");
     }
 
     #[test]

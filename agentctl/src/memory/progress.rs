@@ -37,6 +37,11 @@ impl Progress {
         Counting { progress: self, from }
     }
 
+    /// What was read so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     fn tick(&mut self) {
         let Some(next) = self.next else { return };
         let now = Instant::now();

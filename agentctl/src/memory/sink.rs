@@ -19,8 +19,9 @@ const ON_THE_WAY: u32 = 0o755;
 /// Why an entry cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SinkError {
-    #[error("{path} is {source}")]
-    Path { path: String, source: BadPath },
+    /// Not a source: the sentence has it already.
+    #[error("{path} is {why}")]
+    Path { path: String, why: BadPath },
     #[error("{0} lies in no part of a memory (mem/episodic, mem/semantic, mem/procedural, state)")]
     NoPart(TreePath),
     #[error("{0} comes twice")]

@@ -1,7 +1,7 @@
 //! Export and import between plain directories; an archive meets no daemon.
 
 use super::export::write;
-use super::import::{ImportError, read};
+use super::import::{ImportError, Imported, read};
 use super::tree::Tree;
 use protocol::memory::Part;
 use rustix::fs::{Mode, OFlags, Timestamps, XattrFlags};
@@ -52,7 +52,7 @@ impl Place {
         archive
     }
 
-    pub(super) fn import(&self, archive: &[u8]) -> Result<u64, ImportError> {
+    pub(super) fn import(&self, archive: &[u8]) -> Result<Imported, ImportError> {
         read(archive, &self.tree(), None)
     }
 

@@ -12,7 +12,10 @@ const HEADER: [&str; 8] = ["NAME", "STATE", "PID", "POLICY", "AGE", "EXIT", "DEN
 /// The table, and under it the layers that are not enforced and the denials that are not listed.
 pub(crate) fn agents(agents: &[Agent], now: TimeUs, look: Look) -> String {
     let rows = agents.iter().map(|agent| {
-        let (state, tone) = state(agent.state);
+        let (mut state, tone) = state(agent.state);
+        if agent.review.is_some() {
+            state = "stopped (review)";
+        }
         let pid = agent.pid.map_or_else(|| "-".to_owned(), |pid| pid.to_string());
         let age = match agent.ended_us {
             Some(ended) => format!("ended {} ago", time::age(ended, now)),
@@ -40,7 +43,7 @@ pub(crate) fn agents(agents: &[Agent], now: TimeUs, look: Look) -> String {
             plain(command_line(&agent.command)),
         ]
     });
-    let mut text = table::render(&HEADER, rows.collect(), look);
+    let mut text = table::render_cut(&HEADER, rows.collect(), look);
     text.push_str(&unsaid(agents));
     text
 }
@@ -55,10 +58,21 @@ fn unsaid(agents: &[Agent]) -> String {
             return text;
         }
     }
+    for (agent, why) in agents.iter().filter_map(|agent| Some((agent, agent.review.as_deref()?))) {
+        let name = &agent.name;
+        if writeln!(text, "{name}: stopped by agentosd: {}", escape(why)).is_err() {
+            return text;
+        }
+    }
     if agents.iter().any(|agent| agent.denials.is_none()) {
         text.push_str("Denials are not listed on this host; agentctl doctor says why.\n");
     }
     text
+}
+
+/// A state as a word.
+pub(crate) fn state_word(of: State) -> &'static str {
+    state(of).0
 }
 
 /// A state as a word and its tone.
@@ -176,10 +190,26 @@ Denials are not listed on this host; agentctl doctor says why.
     }
 
     #[test]
-    fn a_narrow_terminal_wraps_only_the_command() {
-        let long = Agent { command: vec!["word".repeat(30)], ..agent("a", State::Running) };
-        let text = agents(&[long], TimeUs(0), Look { colour: false, width: Some(90) });
-        assert!(text.lines().all(|line| line.len() <= 90), "{text}");
-        assert!(text.lines().any(|line| line.starts_with("a     running  4242  base")), "{text}");
+    fn on_a_terminal_a_row_is_one_line_and_only_the_command_is_cut() {
+        let script = "cd /work\nfor i in 1 2 3; do make; done\n".repeat(9);
+        let long = [vec!["word".repeat(30)], vec!["sh".into(), "-c".into(), script]]
+            .map(|command| Agent { command, ..agent("a", State::Running) });
+        let text = agents(&long, TimeUs(0), Look { colour: false, width: Some(90) });
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 90), "{text}");
+        let rows: Vec<_> = text.lines().skip(1).collect();
+        assert!(rows.iter().all(|row| row.starts_with("a     running  4242  base") && row.ends_with('…')), "{text}");
+        let elsewhere = agents(&long, TimeUs(0), Look { colour: false, width: None });
+        assert!(elsewhere.contains(&"word".repeat(30)) && elsewhere.lines().count() == 3, "{elsewhere}");
+    }
+
+    #[test]
+    fn whoever_was_stopped_by_the_daemon_has_its_reason_said() {
+        let review = Some("its files were\nlost".to_owned());
+        let stopped = Agent { review, ..agent("a", State::Stopped) };
+        let text = agents(&[stopped], TimeUs(0), Look { colour: false, width: None });
+        assert!(text.contains("a     stopped (review)  4242"), "{text}");
+        let reason = "a: stopped by agentosd: its files were\\u{a}lost\n";
+        assert!(text.ends_with(reason), "{text}");
     }
 }

@@ -13,6 +13,7 @@ pub(crate) fn line(event: &Event) -> String {
             None => format!("{signal}: {}", escape(outcome)),
         },
         What::Exec { command } => format!("exec {}", command_line(command)),
+        What::ExecFailed { command, why } => format!("exec {} failed: {}", command_line(command), escape(why)),
         What::ExecExited { exit } => format!("exec ended: {}", how_it_ended(exit)),
         What::Exited { exit } => format!("ended: {}", how_it_ended(exit)),
         What::VfsLost { outcome } => format!("agentos-vfs lost its files: {}", escape(outcome)),

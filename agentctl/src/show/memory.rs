@@ -10,8 +10,8 @@ use protocol::text::escape_bytes;
 use rustix::fs::{FileType, Stat};
 use serde::Serialize;
 
-const NAMES: [&str; 9] =
-    ["NAME", "OWNER", "AGENT", "WORKING", "EPISODIC", "SEMANTIC", "PROCEDURAL", "STATE", "FILES, LAST USE"];
+const NAMES: [&str; 10] =
+    ["NAME", "OWNER", "AGENT", "WORKING", "EPISODIC", "SEMANTIC", "PROCEDURAL", "STATE", "FILES", "LAST USE"];
 
 /// What one part holds.
 #[derive(Clone, Copy, Debug, Serialize)]
@@ -42,10 +42,20 @@ pub(crate) fn names(rows: &[Row], now: TimeUs, look: Look) -> String {
         let agent = if *running { cell("runs", Tone::Good) } else { cell("none", Tone::Faint) };
         let mut cells = vec![plain(name.as_str()), plain(owner.to_string()), agent];
         cells.extend(Part::ALL.map(|part| bytes_of(&row.held, part)));
-        cells.push(plain(format!("{files}, {used}")));
+        cells.extend([plain(files.to_string()), plain(used)]);
         cells
     };
     table::render(&NAMES, rows.iter().map(row).collect(), look)
+}
+
+/// The table of a name's parts.
+pub(crate) fn parts(held: &[Held], look: Look) -> String {
+    let row = |held: &Held| {
+        let kept = if held.part == Part::Working { "until the agent ends" } else { "under its name" };
+        let (size, files) = (amount::bytes(held.bytes), held.inodes.to_string());
+        vec![plain(format!("/{}", held.part.path())), plain(size), plain(files), cell(kept, Tone::Faint)]
+    };
+    table::render(&["PART", "SIZE", "FILES", "KEPT"], held.iter().map(row).collect(), look)
 }
 
 fn bytes_of(held: &[Held], part: Part) -> Cell {
@@ -183,6 +193,18 @@ mod tests {
             (&"/w==".into(), &"directory".into(), &0o755.into())
         );
         assert!(serde_json::to_value(file(b"x", 0o100_644, None)).expect("plain data").get("name_bytes").is_none());
+    }
+
+    #[test]
+    fn each_part_says_how_much_it_holds_and_how_long() {
+        let held =
+            [Held { part: Part::Working, bytes: 0, inodes: 0 }, Held { part: Part::State, bytes: 8192, inodes: 2 }];
+        let expected = "\
+PART          SIZE     FILES  KEPT
+/mem/working  0 B      0      until the agent ends
+/state        8.0 KiB  2      under its name
+";
+        assert_eq!(parts(&held, Look { colour: false, width: None }), expected);
     }
 
     #[test]

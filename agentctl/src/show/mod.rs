@@ -12,7 +12,7 @@ pub(crate) mod output;
 mod table;
 pub(crate) mod time;
 
-pub(crate) use agent::{agents, how_it_ended};
+pub(crate) use agent::{agents, how_it_ended, state_word};
 pub(crate) use check::checks;
 pub(crate) use json::{document, json_line};
 

@@ -1,7 +1,7 @@
 //! Plain tables: columns by two spaces, no lines, header in capitals.
 
 use super::Look;
-use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{Cell, Color, ColumnConstraint, ContentArrangement, Table, Width};
 
 /// How much a cell's value should strike the eye.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,9 +30,27 @@ pub(crate) fn plain(text: impl Into<String>) -> Cell {
     cell(text, Tone::Plain)
 }
 
+/// Columns that the last one has however narrow the terminal is.
+const LEAST: u16 = 16;
+
 /// Renders rows under a header. On a terminal the last column gives way and wraps; elsewhere
 /// nothing is wrapped, so that a line stays a row for grep.
 pub(crate) fn render(header: &[&str], rows: Vec<Vec<Cell>>, look: Look) -> String {
+    lines(arranged(header, rows, look))
+}
+
+/// As [`render`], but on a terminal the last column is cut, so that a row is one line there too.
+pub(crate) fn render_cut(header: &[&str], rows: Vec<Vec<Cell>>, look: Look) -> String {
+    let mut table = arranged(header, rows, look);
+    if look.width.is_some() {
+        table.row_iter_mut().for_each(|row| {
+            row.max_height(1);
+        });
+    }
+    lines(table)
+}
+
+fn arranged(header: &[&str], rows: Vec<Vec<Cell>>, look: Look) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING).set_header(header.to_vec()).add_rows(rows);
     table.force_no_tty();
@@ -52,6 +70,13 @@ pub(crate) fn render(header: &[&str], rows: Vec<Vec<Cell>>, look: Look) -> Strin
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
     }
+    if let (Some(_), Some(last)) = (look.width, table.column_mut(fixed)) {
+        last.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(LEAST)));
+    }
+    table
+}
+
+fn lines(table: Table) -> String {
     let mut text = String::new();
     for line in table.to_string().lines() {
         text.push_str(line.trim_end());

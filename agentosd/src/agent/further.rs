@@ -134,9 +134,11 @@ impl Task {
 
     pub(super) fn further_failed(&mut self, process: ProcessNumber, failure: Failure) {
         let one = self.live().and_then(|live| live.furthers.all.remove(&process));
-        if let Some(One { starting: Some(starting), command, .. }) = one {
-            let program = command.first().map(String::as_str).unwrap_or_default();
-            starting.send(Err(failed(failure, program))).unwrap_or(());
+        if let Some(One { starting: Some(starting), command, caller, .. }) = one {
+            let why = failure.to_string();
+            let error = failed(failure, command.first().map(String::as_str).unwrap_or_default());
+            self.event(Some(&caller), What::ExecFailed { command, why });
+            starting.send(Err(error)).unwrap_or(());
         }
     }
 

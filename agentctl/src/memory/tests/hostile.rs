@@ -97,7 +97,13 @@ fn what_leads_out_of_the_tree_is_refused_by_name() {
     for (what, entries, sentence_part) in cases {
         let witness = Witness::new();
         let refused = witness.place.import(&archive(entries)).expect_err(what);
-        assert!(sentence(&refused).contains(sentence_part), "{what}: {}", sentence(&refused));
+        let said = sentence(&refused);
+        assert!(said.contains(sentence_part), "{what}: {said}");
+        let mut clauses: Vec<_> = said.split([':', ';']).map(|clause| clause.trim().rsplit(" is ").next()).collect();
+        let count = clauses.len();
+        clauses.sort_unstable();
+        clauses.dedup();
+        assert_eq!(clauses.len(), count, "{what}: the same is said twice: {said}");
         witness.check();
     }
 }
