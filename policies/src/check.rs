@@ -24,6 +24,10 @@ pub(crate) fn check(file: &File, place: Place<'_>) -> Result<(), ParseError> {
             return Err(place.error(at(entry), reason));
         }
     }
+    if let Some(size) = file.memory.too_small() {
+        let why = format!("{} holds next to nothing, since each file counts 4KiB; at least 64KiB", size.value);
+        return Err(place.error(at(size), why));
+    }
     for path in &process.exec {
         if let Some(owner) = reserved(&path.value) {
             return Err(place.error(at(path), format!("{owner}; programs cannot be executed there")));

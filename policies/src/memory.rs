@@ -19,6 +19,9 @@ const INODES: u64 = 65_536;
 /// The same in `/mem/working`, whose every file takes kernel memory.
 const WORKING_INODES: u64 = 16_384;
 
+/// Bytes of the smallest part: a file alone counts 4 KiB.
+const LEAST: u64 = 64 << 10;
+
 /// `memory`, as far as one file sets it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -39,6 +42,14 @@ pub(crate) struct MemoryEntries {
     pub(crate) semantic_shared: Option<Spanned<StoreName>>,
     #[serde(default, deserialize_with = "present")]
     on_vfs_loss: Option<Spanned<OnVfsLoss>>,
+}
+
+impl MemoryEntries {
+    /// The first part that could hold nothing.
+    pub(crate) fn too_small(&self) -> Option<&Spanned<Size>> {
+        let parts = [&self.working, &self.episodic, &self.semantic, &self.procedural, &self.state];
+        parts.into_iter().flatten().find(|size| size.value.bytes() < LEAST)
+    }
 }
 
 /// What an agent can remember, and how much. A part without a size is not there.

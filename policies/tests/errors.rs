@@ -231,6 +231,19 @@ fn every_example_of_the_language_in_its_description_is_valid() {
 }
 
 #[test]
+fn a_part_of_memory_that_holds_nothing_is_refused() {
+    refuses(
+        "memory: {working: 64KiB, semantic: 1KiB}\n",
+        &[
+            "p.yaml:1:36: 1KiB holds next to nothing, since each file counts 4KiB; at least 64KiB",
+            "  |",
+            "1 | memory: {working: 64KiB, semantic: 1KiB}",
+            "  |                                    ^",
+        ],
+    );
+}
+
+#[test]
 fn a_mistake_in_memory_is_shown_where_it_stands() {
     refuses(
         "memory: {wroking: 1MiB}\n",
