@@ -98,7 +98,12 @@ install: build ## Install below DESTDIR and prefix
 	$(INSTALL) -m 0755 $(target)/release/agentosd $(DESTDIR)$(prefix)/sbin/
 	$(INSTALL) -m 0755 $(target)/release/agentctl $(DESTDIR)$(prefix)/bin/
 	$(INSTALL) -m 0755 $(target)/release/agentos-stage $(target)/release/agentos-vfs $(DESTDIR)$(prefix)/libexec/agentos/
-	$(INSTALL) -m 0644 systemd/agentosd.service systemd/agentosd.socket systemd/agentos-vfs.service $(DESTDIR)$(unitdir)/
+	$(INSTALL) -m 0644 systemd/agentosd.socket $(DESTDIR)$(unitdir)/
+	# The units name the programs where packages put them.
+	for unit in agentosd.service agentos-vfs.service; do \
+	  sed -E 's,/usr/(sbin|libexec)/,$(prefix)/\1/,' systemd/$$unit > $(DESTDIR)$(unitdir)/$$unit; \
+	  chmod 0644 $(DESTDIR)$(unitdir)/$$unit; \
+	done
 	$(INSTALL) -m 0644 systemd/sysusers.d/agentos.conf $(DESTDIR)$(prefix)/lib/sysusers.d/
 	$(INSTALL) -m 0644 systemd/tmpfiles.d/agentos.conf $(DESTDIR)$(prefix)/lib/tmpfiles.d/
 	$(target)/release/agentctl man $(DESTDIR)$(prefix)/share/man/man1

@@ -1,10 +1,9 @@
 //! Shell completion and man pages, from the grammar.
 
-use crate::cli::Cli;
 use crate::completing;
 use crate::failure::Failure;
+use crate::manual;
 use crate::show;
-use clap::CommandFactory as _;
 use clap_complete::Shell;
 use clap_complete::env::Shells;
 use std::path::Path;
@@ -43,6 +42,6 @@ pub(crate) fn script(shell: Shell) -> Result<String, Failure> {
 
 /// `agentctl man`: agentctl.1 and a page for each command.
 pub(crate) fn man(directory: &Path) -> Result<u8, Failure> {
-    clap_mangen::generate_to(Cli::command(), directory).map_err(Failure::os("write the man pages"))?;
+    manual::write(directory).map_err(Failure::os("write the man pages"))?;
     Ok(0)
 }

@@ -25,6 +25,7 @@ pub mod fuzzing;
 mod generate;
 mod launch;
 mod logs;
+mod manual;
 mod memory;
 mod own;
 mod policy;

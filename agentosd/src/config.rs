@@ -30,7 +30,8 @@ pub(crate) struct Config {
     pub(crate) max_connections_per_uid: usize,
     /// Stages that are kept prepared, so that a launch does not wait for one.
     pub(crate) spares: usize,
-    /// The stage's program; beside the daemon's own, or in /usr/libexec/agentos, when absent.
+    /// The stage's program; beside the daemon's own, in ../libexec/agentos from there, or in
+    /// /usr/libexec/agentos, when absent.
     pub(crate) stage_path: Option<PathBuf>,
     /// The program that serves agents' files; looked for as the stage's when absent.
     pub(crate) vfs_path: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! From the command line to a daemon that is ready, and to its end.
 
 mod leftovers;
+mod programs;
 mod service_manager;
 
 use crate::cli::{DEFAULT_CONFIG, DEFAULT_RUN_DIR, Flags};
@@ -30,7 +31,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandbox::cgroup::{CgroupError, Hierarchies};
 use sandbox::plan::Template;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -44,8 +45,6 @@ const WORKERS: usize = 2;
 const LAST_WORK: Duration = Duration::from_secs(1);
 /// The control socket's name in the run directory.
 const SOCKET: &str = "io.agentos.sock";
-/// Where the helpers are when they are installed.
-const INSTALLED: &str = "/usr/libexec/agentos";
 
 /// The program.
 #[must_use]
@@ -246,8 +245,8 @@ fn assemble(
     if let Err(why) = &denials {
         journal::warning(format_args!("denials are not listed: {why}"));
     }
-    let stage = helper("agentos-stage", config.stage_path.as_deref(), "stage_path")?;
-    let vfs = helper("agentos-vfs", config.vfs_path.as_deref(), "vfs_path")?;
+    let stage = programs::find("agentos-stage", config.stage_path.as_deref(), "stage_path")?;
+    let vfs = programs::find("agentos-vfs", config.vfs_path.as_deref(), "vfs_path")?;
     let weak = alive.downgrade();
     let policies = Policies::new(config.policy_dirs.clone(), config.default_policy.clone());
     let (preset, template, remembered) = match policies.default_profile() {
@@ -298,22 +297,6 @@ fn assemble(
 
 async fn open_denials(wanted: bool) -> Result<denial::Log, denial::Unavailable> {
     if wanted { denial::Log::open(denial::Settings::default()).await } else { Err(denial::Unavailable::switched_off()) }
-}
-
-/// A program that the daemon starts: where the configuration says, beside the daemon's own, or where it is installed.
-fn helper(name: &str, configured: Option<&Path>, key: &str) -> anyhow::Result<PathBuf> {
-    let own = std::env::current_exe().context("cannot find the daemon's own program")?;
-    let candidates = match configured {
-        Some(path) => vec![path.to_owned()],
-        None => vec![own.with_file_name(name), Path::new(INSTALLED).join(name)],
-    };
-    match candidates.iter().find(|path| path.is_file()) {
-        Some(found) => Ok(found.clone()),
-        None => {
-            let tried: Vec<String> = candidates.iter().map(|path| path.display().to_string()).collect();
-            bail!("there is no {name} at {}; install it, or set {key} in the configuration", tried.join(" or "))
-        }
-    }
 }
 
 /// The name of this daemon's control groups: others beside it have other run directories.

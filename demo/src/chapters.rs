@@ -122,17 +122,28 @@ pub(crate) fn signals(story: &mut Story, daemon: &Daemon, cli: &Cli) -> Result<(
 /// What one run remembers, the next one knows; what it was told to remember is not rewritten.
 pub(crate) fn memory(story: &mut Story, daemon: &Daemon) -> Result<()> {
     story.chapter("4. What an agent remembers");
-    let run = |script: &str| daemon.ask(&["run", "--name", "notes", "--policy", "base", "--", "sh", "-c", script]);
-    let learn = "echo 'build it with make' > /mem/semantic/notes; echo 'run 1: read the README' >> /mem/episodic/log
-        { echo forged > /mem/episodic/log; rm /mem/episodic/log; echo 'mode: audit' > /policy/rules.yaml; } 2>&1; true";
+    let run = |story: &mut Story, lines: &[&str]| {
+        story.note("$ agentctl run --name notes --policy base -- sh -c '");
+        lines.iter().for_each(|line| story.note(&format!("    {line}")));
+        story.note("  '");
+        daemon.ask(&["run", "--name", "notes", "--policy", "base", "--", "sh", "-c", &lines.join("\n")])
+    };
+    let learn = [
+        r#"echo "build it with make" > /mem/semantic/notes"#,
+        r#"echo "run 1: read the README" >> /mem/episodic/log"#,
+        "exec 2>&1",
+        "echo forged > /mem/episodic/log",
+        "rm /mem/episodic/log",
+        r#"echo "mode: audit" > /policy/rules.yaml; true"#,
+    ];
     story.note("run 1 writes notes, appends to its log, then tries to rewrite the log and its policy:");
-    let refusals = run(learn)?;
+    let refusals = run(story, &learn)?;
     for line in refusals.lines() {
         story.note(&format!("  {line}"));
     }
     story.check("all three attempts were refused", refuse(refusals.lines().count() != 3, || refusals.clone()));
     daemon.ask(&["rm", "notes"])?;
-    let known = run("cat /mem/semantic/notes /mem/episodic/log")?;
+    let known = run(story, &["cat /mem/semantic/notes /mem/episodic/log"])?;
     let expected = "build it with make\nrun 1: read the README\n";
     story.check("run 2, of the same name, knows what run 1 wrote", refuse(known != expected, || known.clone()));
     let log = daemon.ask(&["memory", "cat", "notes", "/mem/episodic/log"])?;
