@@ -92,7 +92,7 @@ deny: ## Licences, bans, duplicate versions, sources of the dependencies
 install: build ## Install below DESTDIR and prefix
 	$(INSTALL) -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/libexec/agentos \
 	  $(DESTDIR)$(unitdir) $(DESTDIR)$(prefix)/lib/sysusers.d $(DESTDIR)$(prefix)/lib/tmpfiles.d \
-	  $(DESTDIR)$(sysconfdir)/agentos/policies $(DESTDIR)$(prefix)/share/man/man1 $(DESTDIR)$(prefix)/share/man/man8 \
+	  $(DESTDIR)$(sysconfdir)/agentos/policies $(patsubst %,$(DESTDIR)$(prefix)/share/man/man%,1 5 7 8) \
 	  $(DESTDIR)$(prefix)/share/bash-completion/completions $(DESTDIR)$(prefix)/share/zsh/site-functions \
 	  $(DESTDIR)$(prefix)/share/fish/vendor_completions.d
 	$(INSTALL) -m 0755 $(target)/release/agentosd $(DESTDIR)$(prefix)/sbin/
@@ -108,6 +108,7 @@ install: build ## Install below DESTDIR and prefix
 	$(INSTALL) -m 0644 systemd/tmpfiles.d/agentos.conf $(DESTDIR)$(prefix)/lib/tmpfiles.d/
 	$(target)/release/agentctl man $(DESTDIR)$(prefix)/share/man/man1
 	$(target)/release/agentosd --man > $(DESTDIR)$(prefix)/share/man/man8/agentosd.8
+	for section in 5 7 8; do $(INSTALL) -m 0644 man/*.$$section $(DESTDIR)$(prefix)/share/man/man$$section/; done
 	$(target)/release/agentctl completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/agentctl
 	$(target)/release/agentctl completion zsh > $(DESTDIR)$(prefix)/share/zsh/site-functions/_agentctl
 	$(target)/release/agentctl completion fish > $(DESTDIR)$(prefix)/share/fish/vendor_completions.d/agentctl.fish
@@ -118,7 +119,9 @@ uninstall: ## Remove what `install` put there; configuration and state stay
 	  $(DESTDIR)$(unitdir)/agentosd.socket $(DESTDIR)$(unitdir)/agentos-vfs.service \
 	  $(DESTDIR)$(prefix)/lib/sysusers.d/agentos.conf \
 	  $(DESTDIR)$(prefix)/lib/tmpfiles.d/agentos.conf $(DESTDIR)$(prefix)/share/man/man1/agentctl*.1 \
-	  $(DESTDIR)$(prefix)/share/man/man8/agentosd.8 $(DESTDIR)$(prefix)/share/bash-completion/completions/agentctl \
+	  $(DESTDIR)$(prefix)/share/man/man8/agentosd.8 \
+	  $(foreach section,5 7 8,$(patsubst man/%,$(DESTDIR)$(prefix)/share/man/man$(section)/%,$(wildcard man/*.$(section)))) \
+	  $(DESTDIR)$(prefix)/share/bash-completion/completions/agentctl \
 	  $(DESTDIR)$(prefix)/share/zsh/site-functions/_agentctl \
 	  $(DESTDIR)$(prefix)/share/fish/vendor_completions.d/agentctl.fish
 	rm -rf $(DESTDIR)$(prefix)/libexec/agentos

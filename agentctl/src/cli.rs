@@ -308,6 +308,9 @@ pub(crate) enum Policy {
         /// Where profiles are looked for before the shipped ones; may be given again
         #[arg(long = "policy-dir", value_name = "DIR", default_value = POLICIES)]
         directories: Vec<PathBuf>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

@@ -15,9 +15,13 @@ pub(crate) fn policy(command: cli::Policy) -> Result<u8, Failure> {
             let effective = resolve(PolicyArgument::File(file), directories)?;
             show::print(&policies::summary(&effective))?;
         }
-        cli::Policy::Show { policy, directories } => {
+        cli::Policy::Show { policy, directories, json } => {
             let effective = resolve(policy, directories)?;
-            show::print(&policies::render(&effective))?;
+            if json {
+                show::document(&show::policy::value(&effective)?)?;
+            } else {
+                show::print(&policies::render(&effective))?;
+            }
         }
     }
     Ok(0)

@@ -30,7 +30,7 @@ use protocol::vfs::Quotas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandbox::cgroup::{CgroupError, Hierarchies};
 use sandbox::plan::Template;
-use std::io::Write as _;
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -61,8 +61,7 @@ pub fn main() -> ExitCode {
 
 fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     if flags.man {
-        clap_mangen::Man::new(Flags::command()).section("8").render(&mut std::io::stdout())?;
-        return Ok(ExitCode::SUCCESS);
+        return manual(&mut std::io::stdout().lock()).map(|()| ExitCode::SUCCESS).context("cannot write the page");
     }
     if !rustix::process::geteuid().is_root() {
         bail!("agentosd needs root: it makes namespaces, mounts and control groups; start it with sudo");
@@ -80,6 +79,17 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     // Everything is put away. A thread may still wait for a caller's file system, which must not keep us.
     runtime.shutdown_timeout(LAST_WORK);
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// The page agentosd(8): flags from the grammar, the rest from a file.
+fn manual(out: &mut dyn Write) -> std::io::Result<()> {
+    let man = clap_mangen::Man::new(Flags::command());
+    writeln!(out, r#".TH AGENTOSD 8 "" "Agent OS {}" "Agent OS""#, env!("CARGO_PKG_VERSION"))?;
+    man.render_name_section(out)?;
+    man.render_synopsis_section(out)?;
+    man.render_description_section(out)?;
+    man.render_options_section(out)?;
+    out.write_all(include_bytes!("../../man/agentosd.8.sections"))
 }
 
 fn check_host(json: bool, config: &Config) -> anyhow::Result<ExitCode> {

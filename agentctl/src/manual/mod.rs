@@ -77,10 +77,8 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<
 fn render(command: &Command, name: &str, out: &mut dyn Write) -> io::Result<()> {
     let man = Man::new(command.clone());
     let page = page(&name.split('-').skip(1).collect::<Vec<_>>().join(" "));
-    let version = concat!("Agent OS ", env!("CARGO_PKG_VERSION"));
-    let mut head = Roff::new();
-    head.control("TH", [name.to_uppercase().as_str(), "1", "", version, "Agent OS"]);
-    head.to_writer(out)?;
+    // Not by Roff, which leaves an empty argument out: the date.
+    writeln!(out, r#".TH {} 1 "" "Agent OS {}" "Agent OS""#, name.to_uppercase(), env!("CARGO_PKG_VERSION"))?;
     man.render_name_section(out)?;
     synopsis(command, out)?;
     man.render_description_section(out)?;
@@ -126,8 +124,11 @@ fn sections(page: &Page, name: &str, out: &mut dyn Write) -> io::Result<()> {
         tagged(&mut roff, FILES.iter().filter(|(path, _)| page.files.iter().any(|file| path.starts_with(file))));
     }
     roff.control("SH", ["EXAMPLES"]);
-    for (what, line) in page.examples {
-        roff.control("PP", []).text([roman(*what)]);
+    for (index, (what, line)) in page.examples.iter().enumerate() {
+        if index > 0 {
+            roff.control("PP", []);
+        }
+        roff.text([roman(*what)]);
         roff.control("PP", []).control("RS", ["4"]).control("EX", []);
         roff.text([roman(*line)]).control("EE", []).control("RE", []);
     }

@@ -9,6 +9,7 @@ pub(crate) mod event;
 mod json;
 pub(crate) mod memory;
 pub(crate) mod output;
+pub(crate) mod policy;
 mod table;
 pub(crate) mod time;
 

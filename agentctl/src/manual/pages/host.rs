@@ -38,6 +38,7 @@ pub(super) const POLICY_SHOW: Page = Page {
     examples: &[
         ("With the file and line of each rule:", "agentctl policy show coding-agent"),
         ("Of a file:", "agentctl policy show ./mine.yaml"),
+        ("Where programs may be executed:", "agentctl policy show --json base | jq '.policy.process.exec'"),
     ],
     also: &["agentctl-policy-check(1)", "agentos-policy(5)"],
     ..READING
