@@ -63,7 +63,7 @@ impl Stores {
         let refused = || {
             caller.not_permitted(
                 &format!("the name {name}"),
-                "what an agent of that name remembers belongs to another user; choose another name, or have root remove it: agentctl memory rm",
+                &format!("what an agent of that name remembers belongs to another user; choose another name, or have root remove it: agentctl memory rm {name}"),
             )
         };
         self.of(name.as_str(), caller, refused)
