@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use tests::{Daemon, Launch, hostile, probe, stderr, stdout};
+use tests::{Daemon, Launch, hostile, probe, stderr, stdout, succeeded};
 
 /// Errnos that are a refusal of an append-only file.
 const REFUSED: &[&str] = &["EPERM", "ENODEV", "EOPNOTSUPP", "ENOTTY"];
@@ -130,4 +130,30 @@ fn nothing_that_an_agent_wrote_runs() {
         assert!(["126\n", "127\n"].contains(&stdout(&output).as_str()), "{part}: {}", stdout(&output));
     }
     assert!(Path::new("/bin/true").exists(), "control: what was copied runs elsewhere");
+}
+
+/// Takes a write lease on a new file in the present directory; prints the errno, 0 for none.
+const LEASE: &str = "import fcntl
+f = open('leased', 'w')
+try: fcntl.fcntl(f, 1024, fcntl.F_WRLCK); print(0)
+except OSError as error: print(error.errno)
+fcntl.fcntl(f, fcntl.F_SETFD, fcntl.FD_CLOEXEC)";
+
+#[test]
+fn nobody_waits_for_a_lease_of_an_agents() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let name = daemon.unique("lease");
+    let launch = Launch::new("base").name(&name);
+    for place in ["/mem/semantic", "/mem/working", "/state"] {
+        let script = format!("cd {place} && exec python3 -c \"$0\"");
+        let output = daemon.run_inside(&launch, &["/bin/sh", "-c", &script, LEASE]);
+        assert_eq!(stdout(&output), "1\n", "EPERM in {place}: {}", stderr(&output));
+    }
+    let outside = tempfile::tempdir().expect("a directory");
+    let mut python = Command::new("python3");
+    let output = succeeded(python.args(["-c", LEASE]).current_dir(outside.path()).output().expect("python3"));
+    assert_eq!(stdout(&output), "0\n", "the control");
 }

@@ -27,6 +27,11 @@ impl Descriptor {
     }
 }
 
+/// Whether three quarters are held. The rest is for mounts that hold few.
+pub(crate) fn are_scarce() -> bool {
+    HELD.load(Ordering::Relaxed) >= most() / 4 * 3
+}
+
 impl Drop for Descriptor {
     fn drop(&mut self) {
         HELD.fetch_sub(1, Ordering::Relaxed);

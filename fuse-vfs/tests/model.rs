@@ -198,7 +198,7 @@ impl Subject {
     }
 
     fn names(&mut self, node: fuse_vfs::NodeId) -> Vec<OsString> {
-        let handle = self.tree.open_directory(node).expect("a directory");
+        let handle = self.tree.open_directory(Caller::Agent, node).expect("a directory");
         let mut names = Vec::new();
         self.tree
             .list(handle, 0, |entry| {

@@ -2,7 +2,7 @@
 
 use super::opened::Opened;
 use super::progress::Progress;
-use super::source::{Source, SourceError};
+use super::source::{self, Source, SourceError};
 use super::tree::Tree;
 use crate::cli::memory as cli;
 use crate::failure::Failure;
@@ -84,8 +84,17 @@ pub(super) fn write(tree: &Tree, parts: Vec<Part>, out: impl Write) -> Result<()
             show::notice(&format!("{path} became shorter while it was read; {missing} bytes at its end are zero"));
         }
     }
-    for path in &source.left_out {
+    for path in &source.sockets {
         show::notice(&format!("{path} is a socket, which no archive holds; it was left out"));
+    }
+    for path in &source.too_large {
+        show::notice(&format!("{path} is nearly all hole, and larger than /mem/working; it was left out"));
+    }
+    if source.too_deep > 0 {
+        let (count, most) = (source.too_deep, source::LONGEST_PATH >> 10);
+        show::notice(&format!(
+            "{count} names with what is beneath them were left out: their paths are longer than {most} KiB"
+        ));
     }
     writer.finish().map_err(ExportError::Write)?;
     Ok(())

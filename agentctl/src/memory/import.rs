@@ -151,5 +151,8 @@ fn keep(kept: &Tree, sink: &mut Sink<'_>, progress: &mut Progress) -> Result<u64
             None => sink.put(path, entry, &mut io::empty())?,
         }
     }
+    if source.too_deep > 0 {
+        return Err(SourceError::Deep { count: source.too_deep }.into());
+    }
     Ok(count)
 }

@@ -13,6 +13,11 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// Longest list of attributes, and longest attribute, as Linux has it (xattr(7)).
 const ATTRIBUTE_MAX: usize = 64 << 10;
+/// Longest path in bytes: four times what a program can name at once (PATH_MAX). An archive holds every path whole, so that
+/// without a bound a deep tree is many times as large in it as on the disk.
+pub(crate) const LONGEST_PATH: usize = 16 << 10;
+/// What the paths of files in memory begin with.
+const WORKING: &[u8] = b"mem/working/";
 
 /// Why a tree cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +26,8 @@ pub(crate) enum SourceError {
     Walk(#[from] WalkError),
     #[error("cannot read {path}")]
     Read { path: TreePath, source: Errno },
+    #[error("keep {count} names of what is there now: their paths are longer than {} KiB", LONGEST_PATH >> 10)]
+    Deep { count: u64 },
 }
 
 /// Goes through the parts of a tree.
@@ -32,7 +39,13 @@ pub(crate) struct Source<'a> {
     /// Files with several names, and the first of those that was given.
     links: HashMap<(u64, u64), TreePath>,
     /// Sockets, which no archive holds.
-    pub(crate) left_out: Vec<TreePath>,
+    pub(crate) sockets: Vec<TreePath>,
+    /// How many names lie too deep, without what is beneath them.
+    pub(crate) too_deep: u64,
+    /// Files in memory that are nearly all holes, and larger than the memory.
+    pub(crate) too_large: Vec<TreePath>,
+    /// Bytes of files in memory so far.
+    working: u64,
 }
 
 /// An entry, and for a file its content.
@@ -41,7 +54,16 @@ pub(crate) type Given = (TreePath, Entry, Option<File>);
 impl<'a> Source<'a> {
     /// Over these parts, as far as the tree has them.
     pub(crate) fn new(tree: &'a Tree, parts: Vec<Part>) -> Self {
-        Self { tree, parts: parts.into_iter(), walk: None, links: HashMap::new(), left_out: Vec::new() }
+        Self {
+            tree,
+            parts: parts.into_iter(),
+            walk: None,
+            links: HashMap::new(),
+            sockets: Vec::new(),
+            too_deep: 0,
+            too_large: Vec::new(),
+            working: 0,
+        }
     }
 
     /// The next entry that is wanted. Those beneath a directory that is not wanted are asked about all the same.
@@ -65,6 +87,11 @@ impl<'a> Source<'a> {
                 continue;
             };
             if !wanted(&found.path, found.kind())? {
+                continue;
+            }
+            if found.path.as_bytes().len() > LONGEST_PATH {
+                walk.pass_over();
+                self.too_deep += 1;
                 continue;
             }
             if let Some(given) = self.given(&found)? {
@@ -100,7 +127,7 @@ impl<'a> Source<'a> {
                 .map(|target| entry(found, Kind::Symlink { target }, BTreeMap::new())),
             FileType::Fifo => Ok(entry(found, Kind::Fifo, BTreeMap::new())),
             _ => {
-                self.left_out.push(found.path.clone());
+                self.sockets.push(found.path.clone());
                 return Ok(None);
             }
         };
@@ -109,6 +136,20 @@ impl<'a> Source<'a> {
             Err(Errno::NOENT | Errno::INVAL) => Ok(None),
             Err(source) => Err(SourceError::Read { path: found.path.clone(), source }),
         }
+    }
+
+    /// On disk holes count as content does. In memory they do not, and the files together may say to be of any size.
+    fn is_too_large(&mut self, entry: &Entry, content: &File) -> bool {
+        let Kind::File { size } = entry.kind else { return false };
+        if !entry.path.starts_with(WORKING) {
+            return false;
+        }
+        let room = rustix::fs::fstatvfs(content).map_or(0, |stat| stat.f_blocks.saturating_mul(stat.f_frsize));
+        let together = self.working.saturating_add(size);
+        if together <= room {
+            self.working = together;
+        }
+        together > room
     }
 
     fn file(&mut self, found: &Found) -> Result<Option<Given>, SourceError> {
@@ -121,6 +162,10 @@ impl<'a> Source<'a> {
         let Some(directory) = self.walk.as_ref().and_then(Walk::directory) else { return Ok(None) };
         match open_file(directory, found) {
             Ok((entry, content)) => {
+                if self.is_too_large(&entry, &content) {
+                    self.too_large.push(path);
+                    return Ok(None);
+                }
                 if found.stat.st_nlink > 1 {
                     self.links.insert(identity, path.clone());
                 }

@@ -98,6 +98,11 @@ impl Walk {
         }
     }
 
+    /// Does not go into the directory that was found last.
+    pub(crate) fn pass_over(&mut self) {
+        self.below = None;
+    }
+
     /// The directory in which the last name was found; none before the first.
     pub(crate) fn directory(&self) -> Option<BorrowedFd<'_>> {
         self.levels.last()?.directory.as_ref().map(|directory| directory.as_fd())

@@ -48,14 +48,23 @@ impl Stores {
         let io = |attempt| move |path: &Path, source| MemoryError::Io { attempt, path: path.to_owned(), source };
         let mut builder = DirBuilder::new();
         builder.recursive(true).mode(0o700).create(&root).map_err(|error| io("create")(&root, error))?;
-        let stores = Self { root: root.clone(), server, parts, made: AtomicU64::new(0), blanks: Mutex::default() };
+        let mut left = Vec::new();
+        let mut made = 0;
         for entry in root.read_dir().map_err(|error| io("list")(&root, error))? {
             let path = entry.map_err(|error| io("list")(&root, error))?.path();
-            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(UNFINISHED)) {
-                stores.discard(Unfinished(path));
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            if let Some(number) = name.strip_prefix(UNFINISHED) {
+                made = made.max(number.parse().map_or(0, |number: u64| number.saturating_add(1)));
+                left.push(path);
             }
         }
-        Ok(stores)
+        // There may be millions of files in them, which nobody waits for.
+        if !left.is_empty() {
+            let remove = move || left.iter().for_each(|path| discard(path));
+            let thread = std::thread::Builder::new().name("leftovers".to_owned()).spawn(remove);
+            thread.map_err(|error| io("remove what was left in")(&root, error))?;
+        }
+        Ok(Self { root, server, parts, made: AtomicU64::new(made), blanks: Mutex::default() })
     }
 
     /// The store of an agent's name, which is made when it is the first of that name. Another caller's is refused.
@@ -191,9 +200,7 @@ impl Stores {
 
     /// Removes a store that has no name. What cannot be removed is tried again when the daemon starts.
     pub(super) fn discard(&self, Unfinished(store): Unfinished) {
-        if let Err(error) = removal::remove_all(&store) {
-            journal::error(format_args!("cannot remove {}: {error}", store.display()));
-        }
+        discard(&store);
     }
 
     /// Removes a name that remembers nothing. Nobody serves it any more.
@@ -224,6 +231,12 @@ impl Stores {
 
     fn unfinished(&self) -> PathBuf {
         self.root.join(format!("{UNFINISHED}{}", self.made.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+fn discard(store: &Path) {
+    if let Err(error) = removal::remove_all(store) {
+        journal::error(format_args!("cannot remove {}: {error}", store.display()));
     }
 }
 

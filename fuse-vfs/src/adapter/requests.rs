@@ -259,8 +259,8 @@ impl Filesystem for Adapter {
         self.sync(handle.0, data_only, reply);
     }
 
-    fn opendir(&self, _: &Request, node: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        match lock(&self.tree).open_directory(NodeId(node.0)) {
+    fn opendir(&self, request: &Request, node: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        match lock(&self.tree).open_directory(self.caller(request), NodeId(node.0)) {
             Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
             Err(error) => reply.error(errno(error)),
         }

@@ -66,7 +66,24 @@ impl Mount {
             let account = apart.count(*area)?;
             lock(&self.tree).set_account(*area, account);
         }
+        // Whoever only looks leaves that to the tree of the agent.
+        if self.purpose != Purpose::Inspect
+            && let Some(mut apart) = self.apart(Area::Working)?
+        {
+            for file in apart.find_expiring()? {
+                lock(&self.tree).expect_expiry(&file)?;
+            }
+        }
         Ok(())
+    }
+
+    /// A tree of its own on one part, if this one has it.
+    fn apart(&self, area: Area) -> Result<Option<Tree>, Errno> {
+        match lock(&self.tree).to_count(area) {
+            Ok(apart) => Ok(Some(apart)),
+            Err(Errno::STALE) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The tree, unless it is at work for long: one thread carries the orders for all mounts.

@@ -4,14 +4,15 @@
 //! looked up since goes when it is looked up.
 
 use super::xattrs::{EXPIRES, TTL};
-use super::{Errno, Result, Tree, uptime};
+use super::{Errno, Result, Tree, WANTED, uptime};
 use crate::area::Area;
-use crate::nodes::NodeId;
+use crate::nodes::{Name, NodeId};
 use rustix::buffer::spare_capacity;
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags, fgetxattr, fsetxattr, openat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, XattrFlags, fgetxattr, fsetxattr, openat, statx};
 use std::ffi::{OsStr, OsString};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::sync::Arc;
 
 /// Longest life in seconds, a century: larger numbers are mistakes.
 const LONGEST: u64 = 100 * 366 * 24 * 3600;
@@ -25,6 +26,13 @@ pub struct Expired {
     pub node: NodeId,
     /// Itself.
     pub name: OsString,
+}
+
+/// A file that is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expiring {
+    path: Vec<Arc<OsStr>>,
+    expires: u64,
 }
 
 impl Tree {
@@ -100,18 +108,49 @@ impl Tree {
         expired
     }
 
-    /// Finds what an earlier server was to let expire.
-    pub(super) fn find_expiring(&mut self) -> Result<()> {
+    /// Finds what an earlier server was to let expire. For a tree apart ([`Tree::to_count`]): it looks at every file.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn find_expiring(&mut self) -> Result<Vec<Expiring>> {
+        let mut expiring = Vec::new();
         self.walk(Area::Working, |tree, found| {
             if found.file_type() == FileType::RegularFile
                 && let Some(expires) = expiry_of(found.directory, &found.name.name)?
             {
-                let name = found.name.clone();
-                let id = tree.nodes.learn(name, (Area::Working, found.stat.stx_ino), FileType::RegularFile);
-                tree.expire_at(id, expires);
+                let (mut path, mut at) = (vec![found.name.name.clone()], found.name.parent);
+                while let Some(Name { parent, name }) = tree.nodes.get(at)?.names.first().cloned() {
+                    path.push(name);
+                    at = parent;
+                }
+                path.reverse();
+                expiring.push(Expiring { path, expires });
             }
             Ok(())
-        })
+        })?;
+        Ok(expiring)
+    }
+
+    /// Has a file expire that was found apart. One that is gone has done so.
+    ///
+    /// # Errors
+    /// What the file system says.
+    pub fn expect_expiry(&mut self, Expiring { path, expires }: &Expiring) -> Result<()> {
+        let Some(mut at) = self.area_root(Area::Working) else { return Ok(()) };
+        let mut passed = Vec::new();
+        for name in path {
+            let directory = self.directory(at)?;
+            let stat = match statx(&*directory, &**name, AtFlags::SYMLINK_NOFOLLOW, WANTED) {
+                Err(Errno::NOENT) => return Ok(()),
+                other => other?,
+            };
+            let kind = FileType::from_raw_mode(u32::from(stat.stx_mode));
+            at = self.nodes.learn(Name::new(at, name), (Area::Working, stat.stx_ino), kind);
+            passed.push(at);
+        }
+        self.expire_at(at, *expires);
+        passed.into_iter().rev().for_each(|id| self.drop_unneeded(id));
+        Ok(())
     }
 }
 

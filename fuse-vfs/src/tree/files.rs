@@ -57,7 +57,7 @@ impl Tree {
     pub fn open(&mut self, caller: Caller, node: NodeId, access: Access) -> Result<Opened> {
         self.have_room()?;
         if !is_stored(node) {
-            return self.open_published(node, access);
+            return self.open_published(caller, node, access);
         }
         let known = self.nodes.get(node)?;
         regular(known)?;
@@ -66,7 +66,7 @@ impl Tree {
             self.allow(area, caller, Change::Append)?;
         }
         self.open_stored(node)?;
-        self.hand_out(node, area, access)
+        self.hand_out((caller, node), area, access)
     }
 
     /// Makes a file and opens it.
@@ -85,21 +85,26 @@ impl Tree {
         let node = self.nodes.get_mut(entry.node)?;
         let area = node.area;
         node.open = Some(Open { file: Arc::new(file), handles: 0, size: 0 });
-        Ok((entry, self.hand_out(entry.node, area, access)?))
+        Ok((entry, self.hand_out((caller, entry.node), area, access)?))
     }
 
-    fn open_published(&mut self, node: NodeId, access: Access) -> Result<Opened> {
+    fn open_published(&mut self, caller: Caller, node: NodeId, access: Access) -> Result<Opened> {
         if access.write {
             return Err(Errno::ROFS);
         }
         let executable = self.published.attributes(node)?.mode & 0o111 != 0;
         let seen = self.published.bytes(node)?;
-        let handle = self.handles.insert(Held::Published { node, seen })?;
+        let handle = self.handles.insert(Held::Published { node, seen }, self.is_guest(caller))?;
         // A program is mapped; a file that grows is not cached.
         Ok(Opened { handle, node, io: if executable { Io::Cached } else { Io::Direct } })
     }
 
-    fn hand_out(&mut self, id: NodeId, area: Area, access: Access) -> Result<Opened> {
+    /// Whether this is somebody on the host who only looks at an agent's files.
+    pub(super) fn is_guest(&self, caller: Caller) -> bool {
+        self.purpose == Purpose::Agent && caller == Caller::Other
+    }
+
+    fn hand_out(&mut self, (caller, id): (Caller, NodeId), area: Area, access: Access) -> Result<Opened> {
         let file = Arc::clone(&self.nodes.get(id)?.open.as_ref().ok_or(Errno::STALE)?.file);
         let io = match (self.purpose, area, access.write) {
             // Another mount of the same store may be at work: nothing is cached.
@@ -112,7 +117,8 @@ impl Tree {
             (_, Area::Semantic | Area::Procedural | Area::State, true) => Io::PassthroughMappings(file),
             (_, Area::Semantic | Area::Procedural | Area::State, false) => Io::Passthrough(file),
         };
-        let handle = self.handles.insert(Held::File(FileHandle { node: id, access })).inspect_err(|_| {
+        let is_guest = self.is_guest(caller);
+        let handle = self.handles.insert(Held::File(FileHandle { node: id, access }), is_guest).inspect_err(|_| {
             self.close_unused(id);
         })?;
         if let Some(open) = &mut self.nodes.get_mut(id)?.open {
@@ -292,12 +298,15 @@ impl Tree {
         }
         let reached = if grows { end } else { size };
         self.account_mut(area)?.resize(size, reached)?;
-        if let Err(error) = fallocate(&*file, flags, offset, length) {
-            self.account_mut(area)?.resize(reached, size)?;
-            return Err(error);
-        }
-        self.note_size(id, reached);
-        Ok(())
+        let outcome = fallocate(&*file, flags, offset, length);
+        // On a full disk ext4 keeps what it could get.
+        let reached_then = match outcome {
+            Ok(()) => reached,
+            Err(_) => statx(&*file, "", AtFlags::EMPTY_PATH, super::WANTED)?.stx_size,
+        };
+        self.account_mut(area)?.resize(reached, reached_then)?;
+        self.note_size(id, reached_then);
+        outcome
     }
 
     /// SEEK_HOLE and SEEK_DATA.

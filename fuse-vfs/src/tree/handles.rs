@@ -10,6 +10,10 @@ use std::sync::Arc;
 /// Descriptors that one mount's open files, open directories and files without a name may take here. Beyond, open(2) and
 /// unlink(2) answer ENFILE.
 const MOST: usize = 16 << 10;
+/// Of them, what one mount may hold while all mounts together hold many.
+const FEW: usize = 256;
+/// Of them, what others on the host than root may hold in an agent's mount, so that its agent has the rest.
+const MOST_GUESTS: usize = 256;
 /// Published files that are open at a time: each may hold a version of its own in memory.
 const MOST_PUBLISHED: usize = 256;
 
@@ -40,11 +44,19 @@ pub(super) struct FileHandle {
     pub(super) access: Access,
 }
 
+#[derive(Debug)]
+struct Kept {
+    held: Held,
+    is_guest: bool,
+    _descriptor: Descriptor,
+}
+
 /// All handles of a tree.
 #[derive(Debug, Default)]
 pub(super) struct Handles {
-    held: HashMap<u64, (Held, Descriptor)>,
+    held: HashMap<u64, Kept>,
     published: usize,
+    guests: usize,
     next: u64,
 }
 
@@ -52,37 +64,39 @@ impl Handles {
     /// ENFILE when a mount with so many orphans holds too many.
     pub(super) fn have_room(&self, orphans: usize) -> Result<()> {
         // Where the process itself may have few, a mount has at most a quarter of them: the others need theirs.
-        let most = MOST.min(descriptors::most() / 4);
+        let most = if descriptors::are_scarce() { FEW } else { MOST.min(descriptors::most() / 4) };
         if self.held.len() + orphans >= most { Err(Errno::NFILE) } else { Ok(()) }
     }
 
-    /// ENFILE when all mounts together hold too many.
-    pub(super) fn insert(&mut self, held: Held) -> Result<Handle> {
+    /// ENFILE when all mounts together hold too many, or guests in this one.
+    pub(super) fn insert(&mut self, held: Held, is_guest: bool) -> Result<Handle> {
         let published = usize::from(matches!(held, Held::Published { .. }));
-        if published > 0 && self.published >= MOST_PUBLISHED {
+        if (published > 0 && self.published >= MOST_PUBLISHED) || (is_guest && self.guests >= MOST_GUESTS) {
             return Err(Errno::NFILE);
         }
         let descriptor = Descriptor::take()?;
         self.next += 1;
         self.published += published;
-        self.held.insert(self.next, (held, descriptor));
+        self.guests += usize::from(is_guest);
+        self.held.insert(self.next, Kept { held, is_guest, _descriptor: descriptor });
         Ok(Handle(self.next))
     }
 
     pub(super) fn get_mut(&mut self, handle: Handle) -> Result<&mut Held> {
-        self.held.get_mut(&handle.0).map(|(held, _)| held).ok_or(Errno::BADF)
+        self.held.get_mut(&handle.0).map(|kept| &mut kept.held).ok_or(Errno::BADF)
     }
 
     pub(super) fn file(&self, handle: Handle) -> Result<FileHandle> {
         match self.held.get(&handle.0) {
-            Some((Held::File(file), _)) => Ok(*file),
+            Some(Kept { held: Held::File(file), .. }) => Ok(*file),
             _ => Err(Errno::BADF),
         }
     }
 
     pub(super) fn remove(&mut self, handle: Handle) -> Option<Held> {
-        let (held, _) = self.held.remove(&handle.0)?;
+        let Kept { held, is_guest, .. } = self.held.remove(&handle.0)?;
         self.published -= usize::from(matches!(held, Held::Published { .. }));
+        self.guests -= usize::from(is_guest);
         Some(held)
     }
 }

@@ -5,7 +5,7 @@
 
 use super::handles::{Handle, Held};
 use super::{Errno, Result, Tree, is_stored};
-use crate::area::Area;
+use crate::area::{Area, Caller};
 use crate::nodes::NodeId;
 use rustix::fs::{FileType, Mode, OFlags, RawDir, SeekFrom, openat, seek};
 use std::ffi::{OsStr, OsString};
@@ -52,7 +52,7 @@ impl Tree {
     ///
     /// # Errors
     /// ENOTDIR, and ENFILE when too many are open.
-    pub fn open_directory(&mut self, node: NodeId) -> Result<Handle> {
+    pub fn open_directory(&mut self, caller: Caller, node: NodeId) -> Result<Handle> {
         self.have_room()?;
         let listing = if is_stored(node) {
             let area = self.nodes.get(node)?.area;
@@ -66,7 +66,7 @@ impl Tree {
             entries.extend(self.published.entries(node)?);
             Listing::Published(entries)
         };
-        self.handles.insert(Held::Directory(listing))
+        self.handles.insert(Held::Directory(listing), self.is_guest(caller))
     }
 
     /// Gives the entries from `offset` on to `take` until it says that it is full (false).

@@ -111,10 +111,6 @@ impl Tree {
             let parent = if area == Area::State { ROOT } else { memory };
             tree.published.attach(parent, OsStr::new(area.name()), id, now);
         }
-        // Whoever only looks leaves that to the tree of the agent.
-        if purpose != Purpose::Inspect {
-            tree.find_expiring()?;
-        }
         Ok(tree)
     }
 
@@ -232,7 +228,7 @@ impl Tree {
     }
 
     fn entry(&self, node: NodeId, area: Area, stat: &Statx) -> Entry {
-        Entry { node, attributes: shown(area, stat), stable: matches!(self.purpose, Purpose::Agent | Purpose::Shared) }
+        Entry { node, attributes: shown(area, stat), stable: self.purpose != Purpose::Inspect }
     }
 }
 

@@ -62,7 +62,7 @@ impl Tree {
         Ok(())
     }
 
-    fn drop_unneeded(&mut self, id: NodeId) {
+    pub(super) fn drop_unneeded(&mut self, id: NodeId) {
         self.nodes.drop_unneeded(id);
         if !self.nodes.contains(id) {
             self.directories.close(id);

@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Longest value in bytes (XATTR_SIZE_MAX).
 const LONGEST: usize = 64 << 10;
+/// Bytes that the names and values of one file's attributes may take together: about what ext4 has room for.
+const MOST_BYTES: usize = 4096;
 /// Names of ours; only the time to live may be set, and only in `working`.
 const OURS: &[u8] = b"user.agentos.";
 /// Seconds until a file goes.
@@ -52,6 +54,10 @@ impl Tree {
             HowToSet::Create => XattrFlags::CREATE,
             HowToSet::Replace => XattrFlags::REPLACE,
         };
+        // What a file counts besides its content has to hold them, on file systems too that have no bound of their own.
+        if held_besides(&file, name)? + name.len() + value.len() > MOST_BYTES {
+            return Err(Errno::NOSPC);
+        }
         fsetxattr(&*file, name, value, flags)
     }
 
@@ -145,4 +151,17 @@ impl Tree {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         openat(&*directory, &*name, flags, Mode::empty()).map(Arc::new)
     }
+}
+
+/// Bytes that a file's other attributes take, names and values.
+fn held_besides(file: &OwnedFd, name: &OsStr) -> Result<usize> {
+    let mut names = Vec::with_capacity(LONGEST);
+    flistxattr(file, spare_capacity(&mut names))?;
+    let mut held = 0;
+    for other in names.split(|byte| *byte == 0).filter(|other| other.starts_with(b"user.") && *other != name.as_bytes())
+    {
+        let mut value = Vec::with_capacity(LONGEST);
+        held += other.len() + fgetxattr(file, OsStr::from_bytes(other), spare_capacity(&mut value))?;
+    }
+    Ok(held)
 }

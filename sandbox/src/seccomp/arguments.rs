@@ -15,8 +15,25 @@ pub(super) fn filtered() -> Vec<(Sysno, Ways)> {
 }
 
 /// Calls that one `int` argument decides: the call, which argument, and the values that are allowed.
-pub(super) const BY_ONE: [(Sysno, u8, &[u32]); 3] =
-    [(Sysno::ioctl, 1, IOCTLS), (Sysno::prctl, 0, PRCTLS), (Sysno::personality, 0, PERSONALITIES)];
+pub(super) const BY_ONE: [(Sysno, u8, &[u32]); 4] = [
+    (Sysno::ioctl, 1, IOCTLS),
+    (Sysno::prctl, 0, PRCTLS),
+    (Sysno::personality, 0, PERSONALITIES),
+    (Sysno::fcntl, 1, FCNTLS),
+];
+
+/// Commands of fcntl(2): all but those that take a lease or delegation, for which whoever opens the file on the host waits,
+/// 45 seconds each time (`/proc/sys/fs/lease-break-time`).
+const FCNTLS: &[u32] = &[
+    0, // F_DUPFD
+    1, 2, 3, 4, // F_GETFD, F_SETFD, F_GETFL, F_SETFL
+    5, 6, 7, 36, 37, 38, // record locks: F_GETLK and its like, F_OFD_GETLK and its like
+    8, 9, 10, 11, 15, 16, 17, // F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG, F_SETOWN_EX, F_GETOWN_EX, F_GETOWNER_UIDS
+    1025, 1026, 1027, 1028,
+    1029, // F_GETLEASE, F_NOTIFY, F_DUPFD_QUERY, F_CREATED_QUERY, F_CANCELLK (which the kernel refuses itself)
+    1030, 1031, 1032, 1033, 1034, // F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
+    1035, 1036, 1037, 1038, // F_GET_RW_HINT and its like
+];
 
 /// PER_LINUX, PER_LINUX32, and the question what it is; no READ_IMPLIES_EXEC, no ADDR_NO_RANDOMIZE.
 const PERSONALITIES: &[u32] = &[0, 8, 0xffff_ffff];

@@ -42,7 +42,7 @@ pub(super) const ALLOWED: &[Group] = &[
     Group { why: "reading and writing descriptors; what they refer to was checked at open", calls: &[
         Sysno::read, Sysno::write, Sysno::readv, Sysno::writev, Sysno::pread64, Sysno::pwrite64, Sysno::preadv, Sysno::pwritev,
         Sysno::preadv2, Sysno::pwritev2, Sysno::lseek, Sysno::sendfile, Sysno::splice, Sysno::tee, Sysno::vmsplice,
-        Sysno::copy_file_range, Sysno::close, Sysno::close_range, Sysno::dup, Sysno::dup2, Sysno::dup3, Sysno::fcntl,
+        Sysno::copy_file_range, Sysno::close, Sysno::close_range, Sysno::dup, Sysno::dup2, Sysno::dup3,
         Sysno::pipe, Sysno::pipe2, Sysno::readahead, Sysno::fadvise64, Sysno::cachestat,
     ]},
     Group { why: "looking at files; the view and Landlock decide which", calls: &[
