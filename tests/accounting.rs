@@ -5,6 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
+use tests::disk::{Ext4, empty_ext4};
 use tests::{binary, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
@@ -157,6 +158,36 @@ fn what_nobody_can_name_any_more_is_not_counted_by_the_next_run() {
     drop(agent);
     let mount = server.mount(&store, &wanted()).expect("served again");
     assert_eq!(used(&server, &mount), (2 * 4096, 1));
+}
+
+#[test]
+fn what_a_full_disk_left_of_an_allocation_counts() {
+    if !tests::is_root() {
+        return;
+    }
+    let image = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(image.path(), empty_ext4(64)).expect("our own file");
+    let ext4 = Ext4::mount(image.path());
+    let (server, store) = (server(), Store::at(&ext4.path().join("store")).expect("a store"));
+    let mount = server.mount(&store, &Wanted { bytes: 200 * MEBIBYTE, ..wanted() }).expect("served");
+    let mut agent = Agent::new(&mount);
+    agent.does("open('keep', 'wb').write(bytes(4 << 20)); f = open('a', 'wb')");
+    let refused = "
+try: os.posix_fallocate(f.fileno(), 0, 150 << 20)
+except OSError as error: assert error.errno == 28, error
+else: raise SystemExit('allocated')";
+    agent.does(&format!("exec({refused:?})"));
+    let size = std::fs::metadata(store.path().join("state/a")).expect("the file").len();
+    assert_eq!(
+        used(&server, &mount),
+        (4 * MEBIBYTE + size.next_multiple_of(4096) + 8192, 2),
+        "ENOSPC (28) of the disk"
+    );
+    agent.does("f.close(); os.unlink('a')");
+    wait_until("it to be free", SOON, || used(&server, &mount) == (4 * MEBIBYTE + 4096, 1));
+    drop(agent);
+    server.end(mount).expect("ended");
+    drop((server, store, ext4));
 }
 
 #[test]

@@ -70,6 +70,28 @@ fn a_link_in_working_memory_is_no_longer_than_what_its_inode_holds() {
 }
 
 #[test]
+fn the_attributes_of_a_file_are_bounded() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let launch = small(&daemon, "working: 4MiB, state: 4MiB").name(&daemon.unique("attributes"));
+    let attack = "import os, sys
+for place in ('/mem/working', '/state'):
+    f = place + '/f'
+    open(f, 'w').close()
+    held = 0
+    try:
+        for i in range(1000): os.setxattr(f, 'user.%05d' % i, b'v' * 90); held += 100
+    except OSError as error: print(place, error.errno, 2000 < held <= 4096)
+    os.setxattr(f, 'user.00000', b'w' * 90)
+    os.removexattr(f, 'user.00001')
+    os.setxattr(f, 'user.again', b'v' * 90)";
+    let output = daemon.run_inside(&launch, &["python3", "-c", attack]);
+    assert_eq!(stdout(&output), "/mem/working 28 True\n/state 28 True\n", "ENOSPC: {}", stderr(&output));
+}
+
+#[test]
 fn files_past_the_quota_are_refused_and_the_file_system_tells_it() {
     if !tests::is_root() {
         return;
