@@ -12,6 +12,7 @@
 mod bind;
 mod check;
 mod cores;
+mod decide;
 mod digest;
 mod effective;
 mod env;
@@ -20,6 +21,7 @@ mod mediation;
 mod memory;
 mod merge;
 mod names;
+mod narrowing;
 mod origin;
 mod parse;
 mod parse_error;
@@ -37,11 +39,21 @@ mod values;
 
 pub use bind::{BindError, Bound, BoundEnv, BoundFs, Content};
 pub use cores::Cores;
+pub use decide::{
+    AccessRequest, Budget, Considered, DecidingRule, Decision, Explanation, Fate, Filters, LayerAnswer, Obligations,
+    Reason, RequestError, RequestHost, RequestPath, Table,
+};
 pub use digest::Digest;
 pub use effective::{Effective, EnvRule, FsRule, Limits, Source};
 pub use env::{EnvName, EnvValue};
+pub use mediation::{
+    ActionName, ActionPattern, ActionRule, Answer, AnswerSignal, Argv, Condition, Conditions, Effect, Filter,
+    HostPattern, Kind, Mediation, Method, Mode, NamePattern, NetworkRule, Param, ParamType, PathPattern, Port, Rate,
+    RegisteredAction, Statement,
+};
 pub use memory::{Memory, OnVfsLoss, StoreName};
 pub use names::{Hostname, ProfileName};
+pub use narrowing::Narrowing;
 pub use origin::{Origin, Rule};
 pub use parse::{Document, MAX_POLICY_BYTES, parse};
 pub use parse_error::ParseError;

@@ -86,7 +86,7 @@ impl Place<'_> {
     }
 }
 
-fn innermost(mut error: &YamlError) -> &YamlError {
+pub(crate) fn innermost(mut error: &YamlError) -> &YamlError {
     while let YamlError::AliasError { error: inner, .. } | YamlError::WithSnippet { error: inner, .. } = error {
         error = inner;
     }
