@@ -9,6 +9,7 @@
 //! and nothing enforces yet is listed in [`Effective::not_enforced`], never dropped. The language is described in
 //! `docs/policy.md`.
 
+mod agent_file;
 mod bind;
 mod check;
 mod cores;
