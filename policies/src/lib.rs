@@ -11,6 +11,7 @@
 
 mod agent_file;
 mod bind;
+mod cases;
 mod check;
 mod cores;
 mod decide;
@@ -23,6 +24,7 @@ mod memory;
 mod merge;
 mod names;
 mod narrowing;
+mod nearest;
 mod origin;
 mod parse;
 mod parse_error;
@@ -33,12 +35,12 @@ mod resolve;
 mod scalar;
 mod schema;
 mod size;
-mod suggest;
 mod template;
 mod time_span;
 mod values;
 
 pub use bind::{BindError, Bound, BoundEnv, BoundFs, Content};
+pub use cases::{CaseError, CaseFailure, CaseReport, CaseTable, RequestWords, WordsError, shipped_cases};
 pub use cores::Cores;
 pub use decide::{
     AccessRequest, Budget, Considered, DecidingRule, Decision, Explanation, Fate, Filters, LayerAnswer, Obligations,

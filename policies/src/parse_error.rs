@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_saphyr::{Error as YamlError, MessageFormatter, UserMessageFormatter};
 
-use crate::suggest::nearest;
+use crate::nearest::nearest;
 
 /// A policy was refused. `Display` gives the whole story over several lines.
 ///

@@ -13,11 +13,11 @@ use crate::effective::Effective;
 use crate::mediation::check_names;
 use crate::merge::Merged;
 use crate::names::ProfileName;
+use crate::nearest::nearest;
 use crate::origin::Origin;
 use crate::parse::{Document, at, parse};
 use crate::parse_error::{ParseError, Place};
 use crate::profiles::Loader;
-use crate::suggest::nearest;
 
 /// How many profiles one policy may be made of: far more than anyone can oversee.
 const MOST_SOURCES: usize = 64;

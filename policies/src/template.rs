@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::nearest::nearest;
 use crate::scalar::{ScalarError, Word, deserialize_as_word, plain_text};
-use crate::suggest::nearest;
 
 /// What a policy may leave open until an agent is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+
 use crate::mediation::{Effect, Filter, Rate};
 use crate::origin::Origin;
 use crate::size::Size;
@@ -21,7 +23,8 @@ pub struct Decision<'t> {
 }
 
 /// Why a request was answered as it was. The words are an interface.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reason {
     /// A rule allows it and nothing speaks against it.
     Granted,

@@ -167,6 +167,15 @@ impl<'t, 'r> Looked<'t, 'r> {
     }
 }
 
+impl<'t> Explanation<'t> {
+    /// The rules that matched and count.
+    pub(crate) fn matched(&self) -> impl Iterator<Item = DecidingRule<'t>> {
+        let counts = |fate| matches!(fate, Fate::Decided | Fate::Agreed | Fate::Outweighed);
+        let rules = self.layers.iter().flat_map(|layer| &layer.rules);
+        rules.filter(move |considered| counts(considered.fate)).map(|considered| considered.rule)
+    }
+}
+
 impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Decision { effect, reason, rule, obligations } = &self.decision;

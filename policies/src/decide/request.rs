@@ -108,6 +108,9 @@ pub enum RequestError {
     /// The host is no name and no address.
     #[error("take `{0}` as a host: write a name or an address without brackets, port or spaces")]
     Host(String),
+    /// The path names a workspace, and there is none.
+    #[error("take `{0}` as a path: there is no workspace")]
+    NoWorkspace(String),
 }
 
 /// An absolute path without `.`, `..`, doubled or trailing slashes: the one that would be opened. Need not be UTF-8.

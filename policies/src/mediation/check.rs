@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use crate::check::{MOST_ENTRIES, unique};
 use crate::mediation::rule::{ArgvWord, WrittenEffect};
 use crate::mediation::{ActionEntry, ActionPattern, Condition, Kind, RuleEntry};
+use crate::nearest::nearest;
 use crate::parse::{Document, at};
 use crate::parse_error::{ParseError, Place};
 use crate::schema::File;
-use crate::suggest::nearest;
 
 /// Checks what one file says, as far as no other file is needed for it.
 pub(crate) fn check(file: &File, place: Place<'_>) -> Result<(), ParseError> {

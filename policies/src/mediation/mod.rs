@@ -20,7 +20,7 @@ pub use rule::{ActionRule, Argv, Conditions};
 pub use terms::{Condition, Effect, Filter, Statement};
 pub use words::Rate;
 
-pub(crate) use action::ActionEntry;
+pub(crate) use action::{ActionEntry, CommandWord};
 pub(crate) use check::{check, check_names, check_names_of, registered};
 pub(crate) use network::NetworkEntry;
 pub(crate) use rule::RuleEntry;
