@@ -15,6 +15,7 @@ mod cases;
 mod check;
 mod cores;
 mod decide;
+mod diff;
 mod digest;
 mod effective;
 mod env;
@@ -47,6 +48,7 @@ pub use decide::{
     AccessRequest, Budget, Considered, DecidingRule, Decision, Explanation, Fate, Filters, LayerAnswer, Obligations,
     Reason, RequestError, RequestHost, RequestPath, Table,
 };
+pub use diff::{Change, Diff, Direction, diff};
 pub use digest::Digest;
 pub use effective::{Effective, EnvRule, FsRule, Limits, Source};
 pub use env::{EnvName, EnvValue};

@@ -25,9 +25,9 @@ pub(crate) struct CompiledRule {
     needs: Needs,
     pub(crate) paths: Option<Vec<Glob>>,
     pub(crate) exec: Option<Vec<Glob>>,
-    argv: Option<(Vec<Name>, bool)>,
+    pub(crate) argv: Option<(Vec<Name>, bool)>,
     pub(crate) hosts: Option<Vec<HostPattern>>,
-    ports: Option<Vec<Port>>,
+    pub(crate) ports: Option<Vec<Port>>,
     methods: Option<Vec<Method>>,
     pub(crate) databases: Option<Vec<Name>>,
     statements: Option<Vec<Statement>>,
@@ -126,6 +126,15 @@ impl CompiledRule {
     /// Whether it can be about a request of this sort at all.
     pub(crate) fn is_about(&self, met: Needs) -> bool {
         self.needs.within(met)
+    }
+
+    /// Whether it is about this action.
+    pub(crate) fn means(&self, name: &crate::ActionName, kind: Kind) -> bool {
+        let named = match &self.action {
+            ActionPattern::Named(own) => own == name,
+            ActionPattern::Any => kind != Kind::Network,
+        };
+        named && self.is_about(Needs::met_by(kind))
     }
 
     pub(crate) fn needs(&self) -> Needs {

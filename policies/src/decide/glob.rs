@@ -41,6 +41,19 @@ impl Name {
         self.0.iter().map(byte).collect()
     }
 
+    /// A name that it matches, with `filler` for `*`.
+    pub(crate) fn example(&self, filler: &str) -> String {
+        let mut bytes = Vec::new();
+        for token in &self.0 {
+            match token {
+                Token::Byte(byte) => bytes.push(*byte),
+                Token::One => bytes.push(b'x'),
+                Token::Many => bytes.extend(filler.as_bytes()),
+            }
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
         let (mut token, mut at) = (0, 0);
         let mut last_star: Option<(usize, usize)> = None;
@@ -98,6 +111,19 @@ impl Glob {
 
     pub(crate) fn components(&self) -> &[Component] {
         &self.0
+    }
+
+    /// Paths that it matches: with nothing for every `**`, and with `filler`.
+    pub(crate) fn examples(&self, filler: &str) -> [String; 2] {
+        let path = |any: Option<&str>| {
+            let component = |component: &Component| match component {
+                Component::Literal(name) => Some(String::from_utf8_lossy(name).into_owned()),
+                Component::Wild(name) => Some(name.example(filler)),
+                Component::Any => any.map(str::to_owned),
+            };
+            format!("/{}", self.0.iter().filter_map(component).collect::<Vec<_>>().join("/"))
+        };
+        [path(None), path(Some(filler))]
     }
 
     /// Whether the absolute, normalised `path` is meant.

@@ -102,6 +102,13 @@ impl Table {
         }
     }
 
+    /// Every action that can be asked for, and connections.
+    pub(crate) fn actions(&self) -> impl Iterator<Item = (ActionName, Kind)> {
+        let built_in = Kind::BUILT_IN.into_iter().chain([(NETWORK_ACTION, Kind::Network)]);
+        let built_in = built_in.filter_map(|(name, kind)| Some((name.parse().ok()?, kind)));
+        built_in.chain(self.registered.iter().map(|(name, kind)| (name.clone(), *kind)))
+    }
+
     /// The strictest of what every layer answers about every path.
     pub(crate) fn over_layers<'t>(
         &'t self,
