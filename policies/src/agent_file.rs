@@ -25,7 +25,7 @@ const OPERATORS_KEYS: [&str; 7] = ["extends", "process", "filesystem", "actions"
 /// The keys of an agent's own file.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AgentFile {
+pub(crate) struct AgentFile {
     #[serde(default, deserialize_with = "present")]
     kernel: Option<Spanned<Kernel>>,
     #[serde(default, deserialize_with = "present")]

@@ -20,6 +20,7 @@ mod digest;
 mod effective;
 mod env;
 mod exec_rules;
+mod json_schema;
 mod mediation;
 mod memory;
 mod merge;
@@ -52,6 +53,7 @@ pub use diff::{Change, Diff, Direction, diff};
 pub use digest::Digest;
 pub use effective::{Effective, EnvRule, FsRule, Limits, Source};
 pub use env::{EnvName, EnvValue};
+pub use json_schema::Written;
 pub use mediation::{
     ActionName, ActionPattern, ActionRule, Answer, AnswerSignal, Argv, Condition, Conditions, Effect, Filter,
     HostPattern, Kind, Mediation, Method, Mode, NamePattern, NetworkRule, Param, ParamType, PathPattern, Port, Rate,

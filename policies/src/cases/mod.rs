@@ -17,3 +17,8 @@ pub use entry::{RequestWords, WordsError};
 pub use report::{CaseFailure, CaseReport};
 pub use run::CaseError;
 pub use table::{CaseTable, shipped_cases};
+
+#[cfg(test)]
+pub(crate) use entry::{HostWord, LayerName, PathWord, TextWord};
+#[cfg(test)]
+pub(crate) use table::CaseFile;

@@ -23,6 +23,8 @@ pub use words::Rate;
 pub(crate) use action::{ActionEntry, CommandWord};
 pub(crate) use check::{check, check_names, check_names_of, registered};
 pub(crate) use network::NetworkEntry;
+#[cfg(test)]
+pub(crate) use rule::ArgvWord;
 pub(crate) use rule::RuleEntry;
 
 use std::fmt;
@@ -47,7 +49,7 @@ pub(crate) struct Kernel {
 
 /// The one version of the language that there is.
 #[derive(Clone, Debug)]
-struct Version;
+pub(crate) struct Version;
 
 impl Word for Version {
     const EXPECTED: &'static str = "the version \"1.0\"";
