@@ -1,6 +1,7 @@
 //! The command line's grammar; help texts and man pages come from here.
 
 pub(crate) mod memory;
+pub(crate) mod policy;
 
 use crate::foreground::detach::DetachKeys;
 use crate::values::{EnvArgument, PolicyArgument, WorkspaceArgument, parse_duration};
@@ -13,9 +14,6 @@ use std::time::Duration;
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 no such agent, 4 wrong state, 5 bad policy, 6 name in use, \
 7 not permitted, 8 a required layer is missing, 69 agentosd cannot be reached, 124 timed out, 125 not started, \
 126 not executable, 127 not found, 128+N ended by signal N. `run`, `exec`, `attach` and `wait` otherwise exit as the agent did.";
-
-/// Where agentosd looks for profiles when its configuration does not say.
-const POLICIES: &str = "/etc/agentos/policies";
 
 /// Run, watch, stop and kill confined agents.
 #[derive(Debug, Parser)]
@@ -68,9 +66,9 @@ pub(crate) enum Command {
     Memory(memory::Memory),
     /// Show what this host offers, layer by layer
     Doctor(Json),
-    /// Check and show policies
+    /// Check, show, try and compare policies
     #[command(subcommand)]
-    Policy(Policy),
+    Policy(policy::Policy),
     /// Show the versions of agentctl and agentosd
     Version(Json),
     /// Write a shell's completion script to standard output
@@ -283,26 +281,6 @@ pub(crate) struct Json {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Policy {
-    /// Read a policy file as agentosd would, and say what is wrong with it
-    Check {
-        /// The file
-        file: PathBuf,
-        /// Where profiles are looked for before the shipped ones; may be given again
-        #[arg(long = "policy-dir", value_name = "DIR", default_value = POLICIES)]
-        directories: Vec<PathBuf>,
-    },
-    /// Print a policy with everything that it extends merged in
-    Show {
-        /// A profile's name, or a file: a value with a '/' or ending in .yaml or .yml
-        policy: PolicyArgument,
-        /// Where profiles are looked for before the shipped ones; may be given again
-        #[arg(long = "policy-dir", value_name = "DIR", default_value = POLICIES)]
-        directories: Vec<PathBuf>,
-    },
 }
 
 #[cfg(test)]
