@@ -41,6 +41,15 @@ impl Name {
         self.0.iter().map(byte).collect()
     }
 
+    /// The text that every name begins with that it matches.
+    pub(crate) fn beginning(&self) -> Box<[u8]> {
+        let byte = |token: &Token| match token {
+            Token::Byte(byte) => Some(*byte),
+            Token::One | Token::Many => None,
+        };
+        self.0.iter().map_while(byte).collect()
+    }
+
     /// A name that it matches, with `filler` for `*`.
     pub(crate) fn example(&self, filler: &str) -> String {
         let mut bytes = Vec::new();

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::decide::compiled::{CompiledRule, Needs};
-use crate::decide::glob::Name;
+use crate::decide::names::Names;
 use crate::decide::request::AccessRequest;
 use crate::decide::trie::{PathTrie, RuleId};
 use crate::mediation::Effect;
@@ -20,7 +20,7 @@ pub(crate) struct Index {
     /// Hosts beneath a name.
     domains: HashMap<Box<str>, Vec<RuleId>>,
     databases: HashMap<Box<[u8]>, Vec<RuleId>>,
-    database_patterns: Vec<(Name, RuleId)>,
+    database_patterns: Names<RuleId>,
     /// For which sorts of request there is a rule that allows something.
     allowing: Vec<Needs>,
 }
@@ -43,7 +43,7 @@ impl Index {
             for name in names {
                 match name.literal() {
                     Some(name) => self.databases.entry(name).or_default().push(id),
-                    None => self.database_patterns.push((name.clone(), id)),
+                    None => self.database_patterns.insert(name.clone(), id),
                 }
             }
         } else {
@@ -76,8 +76,7 @@ impl Index {
         if let Some(database) = &request.database {
             let database = database.as_bytes();
             self.databases.get(database).into_iter().flatten().for_each(|id| found(*id));
-            let fitting = self.database_patterns.iter().filter(|(name, _)| name.matches(database));
-            fitting.for_each(|(_, id)| found(*id));
+            self.database_patterns.matching(database).for_each(|id| found(*id));
         }
     }
 }

@@ -17,6 +17,7 @@ mod explain;
 mod glob;
 mod index;
 mod layer;
+mod names;
 mod request;
 mod table;
 mod tally;

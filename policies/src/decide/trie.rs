@@ -6,7 +6,8 @@
 
 use std::collections::HashMap;
 
-use crate::decide::glob::{Component, Glob, Name, components};
+use crate::decide::glob::{Component, Glob, components};
+use crate::decide::names::Names;
 
 /// The place of a rule in its layer.
 pub(crate) type RuleId = u32;
@@ -21,7 +22,7 @@ pub(crate) struct PathTrie {
 #[derive(Clone, Debug, Default)]
 struct Node {
     literal: HashMap<Box<[u8]>, NodeId>,
-    wild: Vec<(Name, NodeId)>,
+    wild: Names<NodeId>,
     /// The node of a `**` that follows.
     any: Option<NodeId>,
     /// Whether this is the node of a `**`.
@@ -51,7 +52,7 @@ impl PathTrie {
         let node = &self.nodes[index(parent)];
         let known = match component {
             Component::Literal(name) => node.literal.get(name).copied(),
-            Component::Wild(name) => node.wild.iter().find(|(known, _)| known == name).map(|(_, child)| *child),
+            Component::Wild(name) => node.wild.get(name).copied(),
             Component::Any => node.any,
         };
         if let Some(known) = known {
@@ -66,7 +67,7 @@ impl PathTrie {
             Component::Literal(name) => {
                 node.literal.insert(name.clone(), child);
             }
-            Component::Wild(name) => node.wild.push((name.clone(), child)),
+            Component::Wild(name) => node.wild.insert(name.clone(), child),
             Component::Any => node.any = Some(child),
         }
         child
@@ -89,7 +90,7 @@ impl PathTrie {
                 if let Some(child) = node.literal.get(part) {
                     self.enter(*child, &mut next);
                 }
-                for (_, child) in node.wild.iter().filter(|(name, _)| name.matches(part)) {
+                for child in node.wild.matching(part) {
                     self.enter(*child, &mut next);
                 }
             }
