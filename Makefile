@@ -82,6 +82,15 @@ bench: setup build ## Speed, as ratios against peers in one run
 	scripts/fs-suites install
 	$(CARGO) build --release --locked -p probe --bins
 	$(CARGO) run --release --locked -p bench
+	$(CARGO) bench --locked -p policies
+
+REQUESTS ?= 1000000
+.PHONY: second-engine
+second-engine: policies/second-engine/Cargo.lock ## Decisions compared with Cedar's, REQUESTS=1000000 of them
+	AGENTOS_REQUESTS=$(REQUESTS) $(CARGO) test --release --manifest-path policies/second-engine/Cargo.toml -- --nocapture
+
+policies/second-engine/Cargo.lock: Cargo.lock
+	cp $< $@
 
 .PHONY: deny
 deny: ## Licences, bans, duplicate versions, sources of the dependencies

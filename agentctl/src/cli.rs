@@ -1,6 +1,7 @@
 //! The command line's grammar; help texts and man pages come from here.
 
 pub(crate) mod memory;
+pub(crate) mod policy;
 
 use crate::completing;
 use crate::foreground::detach::DetachKeys;
@@ -73,9 +74,9 @@ pub(crate) enum Command {
     Memory(memory::Memory),
     /// Show what this host offers, layer by layer
     Doctor(Json),
-    /// Check and show policies
+    /// Check, show, try and compare policies
     #[command(subcommand)]
-    Policy(Policy),
+    Policy(policy::Policy),
     /// Show the versions of agentctl and agentosd
     Version(Json),
     /// Write a shell's completion script to standard output
@@ -288,30 +289,6 @@ pub(crate) struct Json {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Policy {
-    /// Read a policy file as agentosd would, and say what is wrong with it
-    Check {
-        /// The file
-        file: PathBuf,
-        /// Where profiles are looked for before the shipped ones; may be given again
-        #[arg(long = "policy-dir", value_name = "DIR", default_value = POLICIES)]
-        directories: Vec<PathBuf>,
-    },
-    /// Print a policy with everything that it extends merged in
-    Show {
-        /// A profile's name, or a file: a value with a '/' or ending in .yaml or .yml
-        #[arg(add = completing::profiles())]
-        policy: PolicyArgument,
-        /// Where profiles are looked for before the shipped ones; may be given again
-        #[arg(long = "policy-dir", value_name = "DIR", default_value = POLICIES)]
-        directories: Vec<PathBuf>,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
 }
 
 #[cfg(test)]

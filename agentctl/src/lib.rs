@@ -73,7 +73,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Memory(memory) => memory::memory(socket, memory),
         Command::Doctor(doctor) => doctor::doctor(socket, doctor),
 
-        Command::Policy(policy) => policy::policy(policy),
+        Command::Policy(policy) => policy::policy(socket, policy),
         Command::Version(version) => version::version(socket, version),
         Command::Completion { shell } => generate::completion(shell),
         Command::Man { directory } => generate::man(&directory),

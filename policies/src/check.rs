@@ -10,7 +10,7 @@ use crate::schema::{Access, File, FsEntry};
 use crate::template::PathTemplate;
 
 /// The most entries of one list: each filesystem rule is a mount, and nobody oversees more.
-const MOST_ENTRIES: usize = 1024;
+pub(crate) const MOST_ENTRIES: usize = 1024;
 
 /// Checks the file's rules against each other.
 pub(crate) fn check(file: &File, place: Place<'_>) -> Result<(), ParseError> {
@@ -33,11 +33,15 @@ pub(crate) fn check(file: &File, place: Place<'_>) -> Result<(), ParseError> {
             return Err(place.error(at(path), format!("{owner}; programs cannot be executed there")));
         }
     }
-    Ok(())
+    crate::mediation::check(file, place)
 }
 
 /// Of two entries about the same thing in one file only one can be meant.
-fn unique<T>(entries: &[Spanned<T>], place: Place<'_>, subject: impl Fn(&T) -> String) -> Result<(), ParseError> {
+pub(crate) fn unique<T>(
+    entries: &[Spanned<T>],
+    place: Place<'_>,
+    subject: impl Fn(&T) -> String,
+) -> Result<(), ParseError> {
     if let Some(entry) = entries.get(MOST_ENTRIES) {
         return Err(place.error(at(entry), format!("the list has more than {MOST_ENTRIES} entries")));
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::cores::Cores;
 use crate::digest::Digest;
 use crate::env::{EnvName, EnvValue};
+use crate::mediation::Mediation;
 use crate::memory::Memory;
 use crate::names::Hostname;
 use crate::origin::{Origin, Rule};
@@ -35,6 +36,8 @@ pub struct Effective {
     pub limits: Limits,
     /// What it can remember.
     pub memory: Memory,
+    /// What it says of requests; a [`crate::Table`] is compiled from it.
+    pub mediation: Mediation,
     /// What the policy says and nothing enforces yet, each with its place: the daemon refuses it or tells the operator.
     pub not_enforced: Vec<String>,
 }

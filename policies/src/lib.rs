@@ -9,17 +9,24 @@
 //! and nothing enforces yet is listed in [`Effective::not_enforced`], never dropped. The language is described in
 //! `docs/policy.md`.
 
+mod agent_file;
 mod bind;
+mod cases;
 mod check;
 mod cores;
+mod decide;
+mod diff;
 mod digest;
 mod effective;
 mod env;
 mod exec_rules;
+mod json_schema;
 mod mediation;
 mod memory;
 mod merge;
 mod names;
+mod narrowing;
+mod nearest;
 mod origin;
 mod parse;
 mod parse_error;
@@ -36,12 +43,25 @@ mod time_span;
 mod values;
 
 pub use bind::{BindError, Bound, BoundEnv, BoundFs, Content};
+pub use cases::{CaseError, CaseFailure, CaseReport, CaseTable, RequestWords, WordsError, shipped_cases};
 pub use cores::Cores;
+pub use decide::{
+    AccessRequest, Budget, Considered, DecidingRule, Decision, Explanation, Fate, Filters, LayerAnswer, Obligations,
+    Reason, RequestError, RequestHost, RequestPath, Table,
+};
+pub use diff::{Change, Diff, Direction, diff};
 pub use digest::Digest;
 pub use effective::{Effective, EnvRule, FsRule, Limits, Source};
 pub use env::{EnvName, EnvValue};
+pub use json_schema::Written;
+pub use mediation::{
+    ActionName, ActionPattern, ActionRule, Answer, AnswerSignal, Argv, Condition, Conditions, Effect, Filter,
+    HostPattern, Kind, Mediation, Method, Mode, NamePattern, NetworkRule, Param, ParamType, PathPattern, Port, Rate,
+    RegisteredAction, Statement,
+};
 pub use memory::{Memory, OnVfsLoss, StoreName};
 pub use names::{Hostname, ProfileName};
+pub use narrowing::Narrowing;
 pub use origin::{Origin, Rule};
 pub use parse::{Document, MAX_POLICY_BYTES, parse};
 pub use parse_error::ParseError;
@@ -51,5 +71,6 @@ pub use resolve::{ResolveError, resolve, resolve_profile};
 pub use scalar::ScalarError;
 pub use schema::Access;
 pub use size::Size;
+pub use suggest::{Addition, Attempt, Denied, FileRights, Section, Setting, Suggestion, Withheld, suggest};
 pub use template::{PathTemplate, Template, Variable, Variables};
 pub use time_span::TimeSpan;

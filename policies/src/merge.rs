@@ -6,6 +6,7 @@ use serde_saphyr::Spanned;
 
 use crate::digest::Digest;
 use crate::effective::{Effective, EnvRule, FsRule, Limits, Source};
+use crate::mediation::Mediation;
 use crate::memory::Memory;
 use crate::names::Hostname;
 use crate::origin::Rule;
@@ -24,6 +25,7 @@ pub(crate) struct Merged {
     hostname: Option<Rule<Hostname>>,
     limits: SomeLimits,
     memory: Memory,
+    mediation: Mediation,
     not_enforced: Vec<String>,
 }
 
@@ -80,6 +82,7 @@ impl Merged {
         override_with(&mut self.hostname, document, file.process.hostname.as_ref(), Hostname::clone);
         self.limits.add(document, &file.process.limits);
         self.memory.add(document, &file.memory);
+        self.mediation.add(document);
         self.note_not_enforced(document);
     }
 
@@ -93,6 +96,7 @@ impl Merged {
         note("kernel", file.kernel.as_ref().map(line));
         note("signals", file.signals.as_ref().map(line));
         note("policies", file.policies.as_ref().map(line));
+        note("actions", file.actions.as_ref().map(line));
         note("network", file.network.as_ref().map(line));
         note("on_violation", file.on_violation.as_ref().map(line));
     }
@@ -113,6 +117,7 @@ impl Merged {
             hostname: self.hostname,
             limits,
             memory: self.memory,
+            mediation: self.mediation,
             not_enforced: self.not_enforced,
         })
     }
@@ -146,7 +151,7 @@ impl SomeLimits {
 
 /// Appends `rule`, in place of the rule about the same thing if there is one. It moves to the end, so that the list
 /// stays in the order of the deciding lines.
-fn replace<T>(rules: &mut Vec<T>, rule: T, same: impl Fn(&T, &T) -> bool) {
+pub(crate) fn replace<T>(rules: &mut Vec<T>, rule: T, same: impl Fn(&T, &T) -> bool) {
     rules.retain(|known| !same(known, &rule));
     rules.push(rule);
 }

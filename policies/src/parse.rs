@@ -70,7 +70,7 @@ pub(crate) fn at<T>(spanned: &Spanned<T>) -> (u64, u64) {
 }
 
 /// YAML without its surprises. The budget is far above any policy a person writes and far below what could be felt.
-fn options() -> Options {
+pub(crate) fn options() -> Options {
     serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             max_depth: 32,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_saphyr::{Error as YamlError, MessageFormatter, UserMessageFormatter};
 
-use crate::suggest::nearest;
+use crate::nearest::nearest;
 
 /// A policy was refused. `Display` gives the whole story over several lines.
 ///
@@ -86,7 +86,7 @@ impl Place<'_> {
     }
 }
 
-fn innermost(mut error: &YamlError) -> &YamlError {
+pub(crate) fn innermost(mut error: &YamlError) -> &YamlError {
     while let YamlError::AliasError { error: inner, .. } | YamlError::WithSnippet { error: inner, .. } = error {
         error = inner;
     }

@@ -39,21 +39,42 @@ impl Loader for Shipped {
     }
 }
 
-const PROFILES: [(&str, &str); 4] = [
-    ("base", include_str!("../profiles/base.yaml")),
-    ("python", include_str!("../profiles/python.yaml")),
-    ("node", include_str!("../profiles/node.yaml")),
-    ("coding-agent", include_str!("../profiles/coding-agent.yaml")),
+/// Name, text, and the table of its cases.
+const PROFILES: [(&str, &str, &str); 8] = [
+    ("base", include_str!("../profiles/base.yaml"), include_str!("../profiles/base.cases.yaml")),
+    ("python", include_str!("../profiles/python.yaml"), include_str!("../profiles/python.cases.yaml")),
+    ("node", include_str!("../profiles/node.yaml"), include_str!("../profiles/node.cases.yaml")),
+    (
+        "coding-agent",
+        include_str!("../profiles/coding-agent.yaml"),
+        include_str!("../profiles/coding-agent.cases.yaml"),
+    ),
+    (
+        "data-analyst",
+        include_str!("../profiles/data-analyst.yaml"),
+        include_str!("../profiles/data-analyst.cases.yaml"),
+    ),
+    (
+        "web-researcher",
+        include_str!("../profiles/web-researcher.yaml"),
+        include_str!("../profiles/web-researcher.cases.yaml"),
+    ),
+    ("mcp-server", include_str!("../profiles/mcp-server.yaml"), include_str!("../profiles/mcp-server.cases.yaml")),
+    ("batch-job", include_str!("../profiles/batch-job.yaml"), include_str!("../profiles/batch-job.cases.yaml")),
 ];
 
 /// The shipped profile of this name.
 #[must_use]
 pub fn shipped(name: &ProfileName) -> Option<SourceText> {
-    let (name, text) = PROFILES.iter().find(|(known, _)| *known == name.as_str())?;
+    let (name, text, _) = PROFILES.iter().find(|(known, ..)| *known == name.as_str())?;
     Some(SourceText { origin: format!("{name} (shipped)"), text: (*text).to_owned() })
 }
 
 /// The names of the shipped profiles.
 pub fn shipped_names() -> impl Iterator<Item = &'static str> {
-    PROFILES.iter().map(|(name, _)| *name)
+    PROFILES.iter().map(|(name, ..)| *name)
+}
+
+pub(crate) fn cases_of(name: &str) -> Option<&'static str> {
+    PROFILES.iter().find(|(known, ..)| *known == name).map(|(.., cases)| *cases)
 }

@@ -2,14 +2,14 @@
 
 use crate::effective::{Effective, FsRule};
 use crate::env::EnvValue;
+use crate::mediation::Mediation;
 use crate::memory::Memory;
 use crate::origin::{Origin, Rule};
 
 /// The column at which the origins stand.
 const MARGIN: usize = 64;
 
-/// The effective policy as YAML with comments. The YAML without `extends` means the same as the original with it, apart
-/// from what is not enforced, which is listed in comments.
+/// The effective policy as YAML with comments. The YAML without `extends` means the same as the original with it.
 #[must_use]
 pub fn render(policy: &Effective) -> String {
     let mut page = Page(String::new());
@@ -39,6 +39,7 @@ pub fn render(policy: &Effective) -> String {
     }
     page.limits(policy);
     page.memory(&policy.memory);
+    page.mediation(&policy.mediation);
     page.list("filesystem:", policy.filesystem.is_empty());
     for rule in &policy.filesystem {
         page.line(&format!("  - {}", fs_entry(rule)), Some(&rule.origin));
@@ -87,7 +88,7 @@ fn fs_entry(rule: &FsRule) -> String {
 }
 
 /// The text as a YAML scalar: bare if nothing in it could be anything but text, else double-quoted.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     let bare = |c: char| c.is_ascii_alphanumeric() || "/_.-+=".contains(c);
     if text.starts_with(|c: char| c == '/' || c.is_ascii_uppercase()) && text.chars().all(bare) {
         return text.to_owned();
@@ -151,6 +152,34 @@ impl Page {
         self.entry("  ", "inodes", memory.inodes.as_ref());
         self.entry("  ", "semantic_shared", memory.semantic_shared.as_ref());
         self.entry("  ", "on_vfs_loss", memory.on_vfs_loss.as_ref());
+    }
+
+    fn mediation(&mut self, mediation: &Mediation) {
+        if let Some(Rule { value, origin }) = &mediation.mode {
+            self.line(&format!("kernel: {{version: \"1.0\", mode: {value}}}"), Some(origin));
+        }
+        if let Some(Rule { value, origin }) = &mediation.signals {
+            let names: Vec<String> = value.iter().map(ToString::to_string).collect();
+            self.line(&format!("signals: [{}]", names.join(", ")), Some(origin));
+        }
+        self.rules("policies:", &mediation.rules, |rule| &rule.origin);
+        self.rules("actions:", &mediation.actions, |action| &action.origin);
+        self.rules("network:", &mediation.network, |rule| &rule.origin);
+        let answers = [("default", &mediation.on_violation), ("tripwires", &mediation.on_tripwire)];
+        if answers.iter().any(|(_, answer)| answer.is_some()) {
+            self.line("on_violation:", None);
+            answers.into_iter().for_each(|(key, answer)| self.entry("  ", key, answer.as_ref()));
+        }
+    }
+
+    /// A list of entries that are shown as they would be written; nothing if there are none.
+    fn rules<T: std::fmt::Display>(&mut self, key: &str, rules: &[T], origin: impl Fn(&T) -> &Origin) {
+        if !rules.is_empty() {
+            self.line(key, None);
+        }
+        for rule in rules {
+            self.line(&format!("  - {rule}"), Some(origin(rule)));
+        }
     }
 
     fn entry<T: std::fmt::Display>(&mut self, indent: &str, key: &str, rule: Option<&Rule<T>>) {

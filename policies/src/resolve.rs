@@ -10,13 +10,14 @@
 use std::error::Error;
 
 use crate::effective::Effective;
+use crate::mediation::check_names;
 use crate::merge::Merged;
 use crate::names::ProfileName;
+use crate::nearest::nearest;
 use crate::origin::Origin;
 use crate::parse::{Document, at, parse};
 use crate::parse_error::{ParseError, Place};
 use crate::profiles::Loader;
-use crate::suggest::nearest;
 
 /// How many profiles one policy may be made of: far more than anyone can oversee.
 const MOST_SOURCES: usize = 64;
@@ -72,7 +73,7 @@ pub fn resolve_profile(name: &ProfileName, loader: &dyn Loader) -> Result<Effect
     };
     let mut walk = Walk { loader, done: Vec::new(), open: vec![name.clone()] };
     walk.visit(document, Some(name))?;
-    Merged::of(walk.into_documents()).finish(name.to_string())
+    merged(walk)?.finish(name.to_string())
 }
 
 /// Resolves a document that is no profile, such as an operator's file. It goes by its file's name; its
@@ -92,7 +93,14 @@ pub fn resolve(document: &Document, loader: &dyn Loader) -> Result<Effective, Re
     let mut walk = Walk { loader, done: Vec::new(), open: Vec::new() };
     walk.visit(document.clone(), None)?;
     let origin = document.origin();
-    Merged::of(walk.into_documents()).finish(origin.rsplit('/').next().unwrap_or(origin).to_owned())
+    merged(walk)?.finish(origin.rsplit('/').next().unwrap_or(origin).to_owned())
+}
+
+/// What the walk found, merged, once every rule is known to be about an action that exists.
+fn merged(walk: Walk<'_>) -> Result<Merged, ResolveError> {
+    let documents = walk.into_documents();
+    check_names(&documents)?;
+    Ok(Merged::of(documents))
 }
 
 fn load(name: &ProfileName, loader: &dyn Loader) -> Result<Option<Document>, ResolveError> {

@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 use crate::cores::Cores;
 use crate::env::EnvEntry;
-use crate::mediation::{Kernel, NetworkRule, OnViolation, PolicyRule, Signal};
+use crate::mediation::{ActionEntry, AnswerSignal, Kernel, NetworkEntry, OnViolationEntries, RuleEntry};
 use crate::memory::MemoryEntries;
 use crate::names::{Hostname, ProfileName};
 use crate::scalar::{ScalarError, Word, deserialize_as_word};
@@ -19,7 +19,7 @@ use crate::template::PathTemplate;
 use crate::time_span::TimeSpan;
 
 /// A whole file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct File {
     #[serde(default)]
@@ -31,15 +31,17 @@ pub(crate) struct File {
     #[serde(default, deserialize_with = "present")]
     pub(crate) kernel: Option<Spanned<Kernel>>,
     #[serde(default, deserialize_with = "present")]
-    pub(crate) signals: Option<Spanned<Vec<Signal>>>,
+    pub(crate) signals: Option<Spanned<Vec<AnswerSignal>>>,
     #[serde(default, deserialize_with = "present")]
-    pub(crate) policies: Option<Spanned<Vec<PolicyRule>>>,
+    pub(crate) policies: Option<Spanned<Vec<Spanned<RuleEntry>>>>,
     #[serde(default, deserialize_with = "present")]
-    pub(crate) network: Option<Spanned<Vec<NetworkRule>>>,
+    pub(crate) actions: Option<Spanned<Vec<Spanned<ActionEntry>>>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) network: Option<Spanned<Vec<Spanned<NetworkEntry>>>>,
     #[serde(default)]
     pub(crate) memory: MemoryEntries,
     #[serde(default, deserialize_with = "present")]
-    pub(crate) on_violation: Option<Spanned<OnViolation>>,
+    pub(crate) on_violation: Option<Spanned<OnViolationEntries>>,
 }
 
 /// `process`: what may run, with which environment and within which limits.

@@ -7,8 +7,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::nearest::nearest;
 use crate::scalar::{ScalarError, Word, deserialize_as_word, plain_text};
-use crate::suggest::nearest;
 
 /// What a policy may leave open until an agent is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +60,28 @@ impl Template {
     #[must_use]
     pub fn uses(&self, variable: Variable) -> bool {
         self.0.contains(&Piece::Variable(variable))
+    }
+
+    /// What is written out, apart from the variables.
+    pub(crate) fn texts(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|piece| match piece {
+            Piece::Text(text) => Some(text.as_str()),
+            Piece::Variable(_) => None,
+        })
+    }
+
+    /// Why the text does not begin as an absolute path does, if so.
+    pub(crate) fn not_a_path(&self) -> Option<&'static str> {
+        let absolute = |piece: &Piece| matches!(piece, Piece::Variable(Variable::Workspace | Variable::Home));
+        match self.0.as_slice() {
+            [_, rest @ ..] if rest.iter().any(absolute) => {
+                Some("uses \"${workspace}\" or \"${home}\" elsewhere than as its beginning")
+            }
+            [Piece::Text(text), ..] if text.starts_with('/') => None,
+            [first] if absolute(first) => None,
+            [first, Piece::Text(text), ..] if absolute(first) && text.starts_with('/') => None,
+            _ => Some("is not absolute: start it with `/`, \"${workspace}/\" or \"${home}/\""),
+        }
     }
 
     /// The text with `value` asked for each variable.
@@ -160,16 +182,11 @@ impl FromStr for PathTemplate {
         let root = if text.starts_with('/') { "/" } else { "" };
         let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
         let template: Template = format!("{root}{}", parts.join("/")).parse()?;
-        let absolute = |piece: &Piece| matches!(piece, Piece::Variable(Variable::Workspace | Variable::Home));
-        match template.0.as_slice() {
-            [Piece::Text(text)] if text == "/" => return refuse("is the whole file system: name what the agent needs"),
-            [_, rest @ ..] if rest.iter().any(absolute) => {
-                return refuse("uses \"${workspace}\" or \"${home}\" elsewhere than as its beginning");
-            }
-            [Piece::Text(text), ..] if text.starts_with('/') => {}
-            [first] if absolute(first) => {}
-            [first, Piece::Text(text), ..] if absolute(first) && text.starts_with('/') => {}
-            _ => return refuse("is not absolute: start it with `/`, \"${workspace}/\" or \"${home}/\""),
+        if template.0 == [Piece::Text("/".to_owned())] {
+            return refuse("is the whole file system: name what the agent needs");
+        }
+        if let Some(why) = template.not_a_path() {
+            return refuse(why);
         }
         Ok(Self(template))
     }

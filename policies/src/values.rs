@@ -7,6 +7,7 @@ use crate::check::reserved_beneath;
 use crate::template::{Template, Variable, Variables};
 
 /// The variables' values as text.
+#[derive(Clone, Debug)]
 pub(crate) struct Values {
     pub(crate) workspace: Option<String>,
     home: String,
@@ -35,6 +36,24 @@ impl Values {
                 Variable::Workspace => self.workspace.clone().ok_or(()),
                 Variable::Home => Ok(self.home.clone()),
                 Variable::Name => Ok(self.name.clone()),
+            })
+            .ok()
+    }
+
+    /// The pattern with the variables' values, in which what a pattern would give a meaning is preceded by `\`; or `None`
+    /// as above.
+    pub(crate) fn pattern(&self, template: &Template) -> Option<String> {
+        let literal = |value: &str| {
+            value.chars().fold(String::new(), |mut text, c| {
+                text.extend("*?\\".contains(c).then_some('\\').into_iter().chain([c]));
+                text
+            })
+        };
+        template
+            .expand(|variable| match variable {
+                Variable::Workspace => self.workspace.as_deref().map(literal).ok_or(()),
+                Variable::Home => Ok(literal(&self.home)),
+                Variable::Name => Ok(literal(&self.name)),
             })
             .ok()
     }

@@ -31,7 +31,8 @@ fn every_shipped_profile_binds_with_and_without_a_workspace() {
     for name in policies::shipped_names() {
         for workspace in [None, Some("/srv/work"), Some("/tmp/work"), Some("/root/project")] {
             let bound = shipped(name, workspace);
-            assert!(bound.not_enforced.is_empty(), "{name} promises what nothing enforces");
+            let promised = bound.not_enforced.iter().find(|key| !key.starts_with("`policies`"));
+            assert_eq!(promised, None, "{name} promises more than rules about actions, which nothing enforces");
             for (position, rule) in bound.filesystem.iter().enumerate() {
                 let hidden = bound.filesystem[position + 1..].iter().find(|later| rule.path.starts_with(&later.path));
                 assert_eq!(hidden, None, "{name}: {} would be hidden", rule.path.display());

@@ -27,7 +27,7 @@ fn a_misspelt_key_shows_the_place_the_nearest_key_and_all_keys() {
             "  |",
             "2 | filesytem: []",
             "  | ^",
-            "expected one of: extends, process, filesystem, kernel, signals, policies, network, memory, on_violation",
+            "expected one of: extends, process, filesystem, kernel, signals, policies, actions, network, memory, on_violation",
         ],
     );
 }
@@ -55,13 +55,13 @@ fn an_unknown_profile_shows_the_nearest_and_all_profiles() {
             "  |",
             "3 |   - pyton",
             "  |     ^",
-            "expected one of: base, python, node, coding-agent",
+            "expected one of: base, python, node, coding-agent, data-analyst, web-researcher, mcp-server, batch-job",
         ],
     );
     let name: ProfileName = "nod".parse().expect("a legal name");
     assert_eq!(
         resolve_profile(&name, &Shipped).expect_err("no such profile").to_string(),
-        "there is no profile `nod`; did you mean `node`?; the profiles are: base, python, node, coding-agent"
+        "there is no profile `nod`; did you mean `node`?; the profiles are: base, python, node, coding-agent, data-analyst, web-researcher, mcp-server, batch-job"
     );
 }
 

@@ -1,33 +1,58 @@
-//! `policy check` and `policy show`: the daemon's own parser and resolver, here; no daemon is asked.
+//! `agentctl policy`: the daemon's own parser, resolver and decisions, here. Only `suggest` asks the daemon.
+//!
+//! ```text
+//!   cli ──► resolve (loader: the operator's directories, then the shipped profiles) ──► policies ──► text
+//! ```
 
-use crate::cli;
+mod cases;
+mod explain;
+mod loader;
+mod suggest;
+
+use crate::cli::policy::Policy;
 use crate::failure::Failure;
 use crate::show;
 use crate::values::{PolicyArgument, read_policy};
-use policies::{Effective, Loader, ProfileName, Shipped, SourceText};
+use loader::Directories;
+use policies::{Effective, ProfileName};
+use protocol::exit_code;
 use std::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// `agentctl policy …`.
-pub(crate) fn policy(command: cli::Policy) -> Result<u8, Failure> {
+pub(crate) fn policy(socket: &Path, command: Policy) -> Result<u8, Failure> {
     match command {
-        cli::Policy::Check { file, directories } => {
-            let effective = resolve(PolicyArgument::File(file), directories)?;
+        Policy::Check { file, directories } => {
+            let effective = resolve(PolicyArgument::File(file), &directories.directories)?;
             show::print(&policies::summary(&effective))?;
         }
-        cli::Policy::Show { policy, directories, json } => {
-            let effective = resolve(policy, directories)?;
+        Policy::Show { policy, directories, json } => {
+            let effective = resolve(policy, &directories.directories)?;
             if json {
                 show::document(&show::policy::value(&effective)?)?;
             } else {
                 show::print(&policies::render(&effective))?;
             }
         }
+        Policy::Explain(options) => show::print(&explain::explain(options)?)?,
+        Policy::Test { policy, cases, directories } => {
+            let report = cases::run(policy, cases, &directories.directories)?;
+            show::print(&report.to_string())?;
+            return Ok(if report.failures.is_empty() { exit_code::OK } else { exit_code::FAILED });
+        }
+        Policy::Diff { old, new, directories } => {
+            let (old, new) = (resolve(old, &directories.directories)?, resolve(new, &directories.directories)?);
+            show::print(&policies::diff(&old, &new).map_err(bad)?.to_string())?;
+        }
+        Policy::Suggest { policy, name, directories } => {
+            show::print(&suggest::suggest(socket, (&name, policy), &directories.directories)?)?;
+        }
+        Policy::Schema { of } => show::print(of.json_schema())?,
     }
-    Ok(0)
+    Ok(exit_code::OK)
 }
 
-fn resolve(policy: PolicyArgument, directories: Vec<PathBuf>) -> Result<Effective, Failure> {
+fn resolve(policy: PolicyArgument, directories: &[PathBuf]) -> Result<Effective, Failure> {
     let loader = Directories(directories);
     match policy {
         PolicyArgument::Profile(name) => {
@@ -54,38 +79,12 @@ fn bad<E: Error>(error: E) -> Failure {
     Failure::Policy(text)
 }
 
-/// Profiles in the operator's directories, then the shipped ones: the daemon's order.
-struct Directories(Vec<PathBuf>);
-
-impl Loader for Directories {
-    fn load(&self, name: &ProfileName) -> Result<Option<SourceText>, Box<dyn Error + Send + Sync>> {
-        for directory in &self.0 {
-            let path = directory.join(format!("{name}.yaml"));
-            // What may not even be looked at is an error of reading it, not a profile that is absent.
-            match path.try_exists() {
-                Ok(false) => {}
-                _ => return Ok(Some(SourceText { origin: path.display().to_string(), text: read_policy(&path)? })),
-            }
-        }
-        Shipped.load(name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = self.0.iter().filter_map(|directory| std::fs::read_dir(directory).ok()).flatten().flatten();
-        let own = entries.filter_map(|entry| entry.file_name().to_str()?.strip_suffix(".yaml").map(str::to_owned));
-        let mut names: Vec<String> = own.chain(Shipped.names()).collect();
-        names.sort();
-        names.dedup();
-        names
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn profile(name: &str, directory: &std::path::Path) -> Result<Effective, Failure> {
-        resolve(PolicyArgument::Profile(name.to_owned()), vec![directory.to_owned()])
+        resolve(PolicyArgument::Profile(name.to_owned()), &[directory.to_owned()])
     }
 
     #[test]
@@ -103,7 +102,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("mine.yaml");
         std::fs::write(&path, "extends: [base]\nfilesytem: []\n").expect("written");
-        let failure = resolve(PolicyArgument::File(path), vec![]).expect_err("refused");
+        let failure = resolve(PolicyArgument::File(path), &[]).expect_err("refused");
         assert!(failure.sentence().contains("mine.yaml:2:1: unknown key `filesytem`"), "{}", failure.sentence());
         assert_eq!(failure.exit_code(), 5);
         assert_eq!(profile("absent", directory.path()).expect_err("refused").exit_code(), 5);
