@@ -1,0 +1,3 @@
+//! An audit log without a daemon.
+
+fn main() {}
