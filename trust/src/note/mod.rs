@@ -4,6 +4,7 @@ mod checkpoint;
 mod key;
 mod origin;
 
+pub(crate) use checkpoint::decimal;
 pub use checkpoint::{Checkpoint, CheckpointError, Signed};
 pub use key::{KeyError, SigningKey, VerifyingKey};
 pub use origin::{BadOrigin, Origin};
