@@ -72,7 +72,7 @@ impl Checker {
             let (size, root) = (checkpoint.size, checkpoint.root);
             let expected = *roots.entry(size).or_insert(root);
             if expected != root {
-                return Err(Finding { place, problem: Problem::Root { since: 0, size, expected, found: root } });
+                return Err(Finding::new(place, Problem::Root { since: 0, size, expected, found: root }));
             }
             oldest = checkpoint.oldest.max(oldest);
         }
@@ -89,6 +89,13 @@ impl Checker {
             compared: 0,
             older: 0,
         })
+    }
+
+    /// Begins with a later segment, whose frontier is believed.
+    #[must_use]
+    pub(crate) fn beginning_with(mut self, first: u64) -> Self {
+        self.oldest = self.oldest.max(first);
+        self
     }
 
     /// A segment begins: the number in its name and its first line.
@@ -154,7 +161,8 @@ impl Checker {
         if let Some(prev) = &self.prev
             && line.prev != prev
         {
-            let expected = std::str::from_utf8(prev).ok().and_then(|text| text.parse().ok()).unwrap_or_else(Hash::empty);
+            let expected =
+                std::str::from_utf8(prev).ok().and_then(|text| text.parse().ok()).unwrap_or_else(Hash::empty);
             let found = String::from_utf8_lossy(line.prev).into_owned();
             return Err(self.finding(Problem::Chain { expected, found }));
         }
@@ -215,6 +223,6 @@ impl Checker {
     }
 
     fn finding(&self, problem: Problem) -> Finding {
-        Finding { place: self.place, problem }
+        Finding::new(self.place, problem)
     }
 }

@@ -24,15 +24,19 @@ pub fn checkpoints(bytes: &[u8], key: &VerifyingKey) -> Result<Checkpoints, Find
         // A torn character at the very end is a torn note; anything else is found as a wrong line.
         let good = error.valid_up_to();
         let line = lines(&bytes[..good]) + 1;
-        let wrong = Finding { place: Place::checkpoints(line), problem: Problem::Encoding };
-        if error.error_len().is_some() { Err(wrong) } else { Ok(std::str::from_utf8(&bytes[..good]).unwrap_or_default()) }
+        let wrong = Finding::new(Place::checkpoints(line), Problem::Encoding);
+        if error.error_len().is_some() {
+            Err(wrong)
+        } else {
+            Ok(std::str::from_utf8(&bytes[..good]).unwrap_or_default())
+        }
     })?;
     let bytes_of_text = text.len();
     let mut notes: Vec<Signed> = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
         let begin = lines(&bytes[..bytes_of_text - rest.len()]);
-        let finding = |line, problem| Finding { place: Place::checkpoints(begin + line), problem };
+        let finding = |line, problem| Finding::new(Place::checkpoints(begin + line), problem);
         let (note, after) = match Signed::parse_first(rest, key) {
             Ok((note, after)) => (note, after),
             Err(CheckpointError::Torn) => break,

@@ -89,7 +89,9 @@ mod tests {
         let header = Header { origin: "example.com/log".parse().unwrap(), before };
         let line = header.line();
         assert_eq!(Header::parse(line.as_bytes()).unwrap(), header);
-        for (from, to) in [(":", ": "), ("\n", ""), ("\n", "\n\n"), ("audit/1", "audit/2"), ("7", "6"), ("}", ",\"x\":1}")] {
+        for (from, to) in
+            [(":", ": "), ("\n", ""), ("\n", "\n\n"), ("audit/1", "audit/2"), ("7", "6"), ("}", ",\"x\":1}")]
+        {
             assert!(Header::parse(line.replacen(from, to, 1).as_bytes()).is_err(), "{from} -> {to}");
         }
     }

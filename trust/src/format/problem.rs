@@ -37,23 +37,29 @@ impl fmt::Display for Place {
 
 /// The first thing that is wrong with a log, and where.
 #[derive(Debug, thiserror::Error)]
-#[error("{place}: {problem}")]
+#[error("{place}")]
 pub struct Finding {
     /// Where.
     pub place: Place,
     /// What, and what was expected.
     #[source]
-    pub problem: Problem,
+    pub problem: Box<Problem>,
+}
+
+impl Finding {
+    pub(crate) fn new(place: Place, problem: Problem) -> Self {
+        Self { place, problem: Box::new(problem) }
+    }
 }
 
 /// What is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
     /// A line is no record: changed, or written by something else.
-    #[error("the line is no record: {0}")]
+    #[error("the line is no record")]
     Record(#[source] RecordError),
     /// The first line is no header.
-    #[error("the line is no header of a segment: {0}")]
+    #[error("the line is no header of a segment")]
     Header(#[source] HeaderError),
     /// Another number than the next: records are missing, doubled, or in another order.
     #[error("expected record {expected} and found {found}: records were removed, repeated or reordered")]
@@ -136,10 +142,12 @@ pub enum Problem {
         found: u64,
     },
     /// A checkpoint is forged, changed, or of another log.
-    #[error("the checkpoint was changed or forged: {0}")]
+    #[error("the checkpoint was changed or forged")]
     Checkpoint(#[source] CheckpointError),
     /// A checkpoint older than the one before it.
-    #[error("the checkpoint of (size, oldest) {this:?} stands after that of {before:?}: they were reordered or repeated")]
+    #[error(
+        "the checkpoint of (size, oldest) {this:?} stands after that of {before:?}: they were reordered or repeated"
+    )]
     Order {
         /// Size and oldest record of the one before.
         before: (u64, u64),

@@ -110,7 +110,10 @@ impl Signed {
         let mut lines = Lines { rest: text, number: 0 };
         let origin = lines.next()?;
         if origin != key.name().as_str() {
-            return Err(CheckpointError::Origin { expected: key.name().clone(), found: origin.chars().take(80).collect() });
+            return Err(CheckpointError::Origin {
+                expected: key.name().clone(),
+                found: origin.chars().take(80).collect(),
+            });
         }
         let size = decimal(lines.next()?).ok_or_else(|| lines.bad("size in decimal"))?;
         let root = lines.next()?.parse().map_err(|_| lines.bad("root hash in base64"))?;
@@ -126,7 +129,8 @@ impl Signed {
         }
         let body = &text[..text.len() - lines.rest.len() - 1];
         let line = lines.next()?;
-        let signature = line.strip_prefix("— ").and_then(|line| line.strip_prefix(key.name().as_str())?.strip_prefix(' '));
+        let signature =
+            line.strip_prefix("— ").and_then(|line| line.strip_prefix(key.name().as_str())?.strip_prefix(' '));
         let signature = signature.ok_or_else(|| lines.bad("signature line of the log"))?;
         if !key.verifies(body, signature) {
             return Err(CheckpointError::Signature { key: key.to_string() });
@@ -204,9 +208,6 @@ mod tests {
         let error = Signed::parse(forged.text(), key().public()).unwrap_err();
         assert!(matches!(error, CheckpointError::Signature { .. }), "{error}");
         let named = SigningKey::from_seed("example.com/gol".parse().unwrap(), &[7; 32]);
-        assert!(matches!(
-            Signed::parse(forged.text(), named.public()).unwrap_err(),
-            CheckpointError::Origin { .. }
-        ));
+        assert!(matches!(Signed::parse(forged.text(), named.public()).unwrap_err(), CheckpointError::Origin { .. }));
     }
 }

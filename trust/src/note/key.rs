@@ -48,7 +48,8 @@ pub struct VerifyingKey {
 
 impl VerifyingKey {
     fn new(name: Origin, key: ed25519_dalek::VerifyingKey) -> Self {
-        let hash = Sha256::new().chain_update(name.as_str()).chain_update([b'\n', ED25519]).chain_update(key.as_bytes());
+        let hash =
+            Sha256::new().chain_update(name.as_str()).chain_update([b'\n', ED25519]).chain_update(key.as_bytes());
         let hash = hash.finalize();
         Self { name, id: [hash[0], hash[1], hash[2], hash[3]], key }
     }
@@ -186,7 +187,8 @@ mod tests {
     /// The example of Go's `sumdb/note` package: published, and good for nothing else.
     const VKEY: &str = "PeterNeumann+c74f20a3+ARpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW";
     const SKEY: &str = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz";
-    const TEXT: &str = "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
+    const TEXT: &str =
+        "If you think cryptography is the answer to your problem,\nthen you don't know what your problem is.\n";
     const SIGNATURE: &str =
         "— PeterNeumann x08go/ZJkuBS9UG/SffcvIAQxVBtiFupLLr8pAcElZInNIuGUgYN1FFYC2pZSNXgKvqfqdngotpRZb6KE6RyyBwJnAM=";
 
@@ -203,7 +205,9 @@ mod tests {
 
     #[test]
     fn a_changed_key_is_refused() {
-        for bad in ["", "a+b", &VKEY.replace("Peter", "peter"), &VKEY.replace("c74f", "c74e"), &VKEY.replace("ARpc", "ARpd")] {
+        for bad in
+            ["", "a+b", &VKEY.replace("Peter", "peter"), &VKEY.replace("c74f", "c74e"), &VKEY.replace("ARpc", "ARpd")]
+        {
             assert!(bad.parse::<VerifyingKey>().is_err(), "{bad}");
         }
         assert!(SigningKey::parse(VKEY).is_err());

@@ -1,0 +1,53 @@
+//! The offline verifier: the files and the public key, nothing else.
+
+use super::directory::{CHECKPOINTS, Directory, read};
+use super::error::ReadError;
+use super::lines::Lines;
+use crate::format::{Checker, Checkpoints, Report, checkpoints};
+use crate::note::{Signed, VerifyingKey};
+use std::path::Path;
+
+/// Verifies the log in `directory`: every byte of every segment and checkpoint. `known` are checkpoints of it that were kept
+/// elsewhere; they also find a log that was cut off together with its checkpoints.
+///
+/// The log may be written meanwhile.
+///
+/// # Errors
+/// [`ReadError::Damaged`] with the first thing that is wrong; [`ReadError::File`] when a file cannot be read.
+pub fn verify(directory: &Path, key: &VerifyingKey, known: &[Signed]) -> Result<Report, ReadError> {
+    let directory = Directory::at(directory);
+    // First the checkpoints: what is written meanwhile comes after them.
+    let own = read_checkpoints(&directory, key)?;
+    let mut checker = Checker::new(key.name(), own.notes.iter().chain(known)).map_err(ReadError::Damaged)?;
+    let segments = directory.segments()?;
+    if segments.is_empty() && own.notes.is_empty() {
+        return Err(ReadError::None { path: directory.path().to_owned() });
+    }
+    let mut torn = 0;
+    for (at, first) in segments.iter().enumerate() {
+        let mut lines = Lines::open(&directory.segment(*first))?;
+        checker.header(*first, lines.next()?.unwrap_or_default()).map_err(ReadError::Damaged)?;
+        while let Some(line) = lines.next()? {
+            checker.record(line).map_err(ReadError::Damaged)?;
+        }
+        // Only where something may still be written can a line be incomplete.
+        torn = lines.length()?.saturating_sub(lines.offset());
+        if torn > 0 && at + 1 < segments.len() {
+            checker.record(&[]).map_err(ReadError::Damaged)?;
+        }
+    }
+    checker.finish(torn + own.torn).map_err(ReadError::Damaged)
+}
+
+/// The checkpoints that a log has.
+///
+/// # Errors
+/// [`ReadError`], also when one of them is not the key's.
+pub fn signed(directory: &Path, key: &VerifyingKey) -> Result<Vec<Signed>, ReadError> {
+    Ok(read_checkpoints(&Directory::at(directory), key)?.notes)
+}
+
+pub(super) fn read_checkpoints(directory: &Directory, key: &VerifyingKey) -> Result<Checkpoints, ReadError> {
+    let bytes = read(&directory.file(CHECKPOINTS))?.unwrap_or_default();
+    checkpoints(&bytes, key).map_err(ReadError::Damaged)
+}
