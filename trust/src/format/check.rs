@@ -58,6 +58,8 @@ pub struct Checker {
     signed: Option<u64>,
     compared: u64,
     older: u64,
+    /// A root that is not the signed one. The next record may say more exactly which line was changed.
+    pending: Option<Finding>,
 }
 
 impl Checker {
@@ -88,6 +90,7 @@ impl Checker {
             signed,
             compared: 0,
             older: 0,
+            pending: None,
         })
     }
 
@@ -103,6 +106,7 @@ impl Checker {
     /// # Errors
     /// What is wrong with it.
     pub fn header(&mut self, first: u64, line: &[u8]) -> Result<(), Finding> {
+        self.pending()?;
         self.place = Place { segment: Some(first), line: 1, seq: None };
         let header = Header::parse(line).map_err(|error| self.finding(Problem::Header(error)))?;
         if header.origin != self.origin {
@@ -126,7 +130,8 @@ impl Checker {
         self.begin = Some(first);
         self.tree = header.before;
         self.older = u64::try_from(self.roots.range(..first).count()).unwrap_or(u64::MAX);
-        self.compare()
+        self.compare();
+        Ok(())
     }
 
     /// A segment after another.
@@ -166,24 +171,34 @@ impl Checker {
             let found = String::from_utf8_lossy(line.prev).into_owned();
             return Err(self.finding(Problem::Chain { expected, found }));
         }
+        self.pending()?;
         let leaf = Hash::leaf(bytes);
         self.prev = Some(leaf.text());
         self.tree.push(leaf);
-        self.compare()
+        self.compare();
+        Ok(())
     }
 
     /// Compares with the checkpoint of this size, if there is one.
-    fn compare(&mut self) -> Result<(), Finding> {
+    fn compare(&mut self) {
         let size = self.tree.size();
-        let Some(expected) = self.roots.get(&size) else { return Ok(()) };
+        let Some(expected) = self.roots.get(&size) else { return };
         let found = self.tree.root();
-        if *expected != found {
+        if *expected == found {
+            self.signed = Some(size);
+            self.compared += 1;
+        } else {
             let since = self.signed.or(self.begin).unwrap_or(0);
-            return Err(self.finding(Problem::Root { since, size, expected: *expected, found }));
+            self.pending = Some(self.finding(Problem::Root { since, size, expected: *expected, found }));
         }
-        self.signed = Some(size);
-        self.compared += 1;
-        Ok(())
+    }
+
+    /// Whether the latest checkpoint that was reached had the root that was found.
+    ///
+    /// # Errors
+    /// If not.
+    pub(crate) fn pending(&mut self) -> Result<(), Finding> {
+        self.pending.take().map_or(Ok(()), Err)
     }
 
     /// After the last segment. `torn` is what the ends of files had besides whole lines.
@@ -191,6 +206,7 @@ impl Checker {
     /// # Errors
     /// When a checkpoint says that there was more.
     pub fn finish(mut self, torn: u64) -> Result<Report, Finding> {
+        self.pending()?;
         let (size, begin) = (self.tree.size(), self.begin.unwrap_or(0));
         if let Some((&expected, _)) = self.roots.last_key_value()
             && expected > size

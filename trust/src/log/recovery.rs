@@ -11,7 +11,7 @@ use super::lines::Lines;
 use super::notes::Notes;
 use super::options::{Extent, Options};
 use super::writer::{COMMIT_BYTES, Writer, begin_segment};
-use crate::format::{Checker, Line, Problem, checkpoints, segment_name};
+use crate::format::{Checker, Line, checkpoints, segment_name};
 use crate::note::{Signed, SigningKey};
 use crate::tree::Frontier;
 
@@ -150,8 +150,8 @@ fn tail(directory: &Directory, first: u64, (key, last): (&SigningKey, Option<&Si
     while let Some(line) = lines.next()? {
         match checker.record(line) {
             Ok(()) => good = lines.offset(),
-            // A line after the last checkpoint that is no record may be what a crash has left; another root is not.
-            Err(finding) if checker.tree().size() >= size && !matches!(*finding.problem, Problem::Root { .. }) => {
+            // A line after the last checkpoint that is no record may be what a crash has left.
+            Err(finding) if checker.tree().size() >= size => {
                 wrong = Some(finding);
                 break;
             }
@@ -161,6 +161,7 @@ fn tail(directory: &Directory, first: u64, (key, last): (&SigningKey, Option<&Si
             signed = good;
         }
     }
+    checker.pending().map_err(damaged)?;
     if checker.tree().size() < size {
         checker.finish(0).map_err(damaged)?;
         return Err(OpenError::Gap { first });
