@@ -28,7 +28,7 @@ const ROOMS: &[Room] = &[
     Room { name: "protocol", may_use: &[], never: OUTSIDE_WORLD },
     Room { name: "policies", may_use: &["protocol"], never: OUTSIDE_WORLD },
     // Its log is on files; what is on files is in one folder of it, see below.
-    Room { name: "trust", may_use: &["protocol"], never: &["tokio", "libc", "nix", "mio", "socket2"] },
+    Room { name: "trust", may_use: &["protocol"], never: &["tokio", "nix", "mio", "socket2"] },
     Room { name: "sandbox", may_use: &[], never: &["tokio"] },
     Room { name: "fuse-vfs", may_use: &["protocol"], never: &["tokio", "policies"] },
     Room { name: "agentosd", may_use: &["protocol", "policies", "trust", "sandbox", "fuse-vfs"], never: NETWORK },

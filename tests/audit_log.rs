@@ -5,6 +5,7 @@
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
@@ -129,7 +130,7 @@ fn kill_at_any_moment_loses_no_sealed_record() {
     for run in 0..times("AUDIT_KILLS", 40) {
         // Small segments: many kills meet a rotation; every other time also a retirement.
         let segments = if run % 2 == 0 { "1000000" } else { "5" };
-        let mut writer = Writer::start(&log, &["--segment", "20000", "--segments", segments, "--checkpoint", "3"]);
+        let mut writer = Writer::start(&log, &["--segment", "5000", "--segments", segments, "--checkpoint", "3"]);
         writer.wait_for("a sealed record", |writer| !writer.lines(false).is_empty());
         std::thread::sleep(Duration::from_micros(chance.below(60_000)));
         writer.kill();
@@ -152,10 +153,19 @@ fn the_judge_finds_a_record_that_is_missing() {
     assert!(stderr(&judge(&log, writer.told.path())).contains("was sealed, and the log has"));
 }
 
+/// Fills the disk beneath `place` so that `left` bytes are left.
+fn fill(place: &Path, left: u64) {
+    let mut file = File::create(place.join("ballast")).expect("a file");
+    let piece = [1; 4096];
+    while file.write_all(&piece).is_ok() {}
+    let length = file.metadata().expect("our own file").len();
+    file.set_len(length.saturating_sub(left)).and_then(|()| file.sync_all()).expect("it only becomes shorter");
+}
+
 /// Fills the disk beneath `place` while records are written: then all are refused, with the reason; with room they go on.
-fn full_disk(place: &Path, ballast: usize) {
+fn full_disk(place: &Path) {
     let log = place.join("log");
-    fs::write(place.join("ballast"), vec![1; ballast]).expect("there is room for it");
+    fill(place, 200_000);
     let mut writer = Writer::start(&log, &["--segment", "100000"]);
     writer.wait_for("a full disk", |writer| writer.lines(true).len() > 20);
     let refused = writer.lines(true);
@@ -174,7 +184,7 @@ fn full_disk(place: &Path, ballast: usize) {
 fn a_full_tmpfs_refuses_and_takes_again() {
     if tests::is_root() {
         let tmpfs = Tmpfs::mount("1m");
-        full_disk(tmpfs.0.path(), 700 << 10);
+        full_disk(tmpfs.0.path());
     }
 }
 
@@ -184,7 +194,7 @@ fn a_full_ext4_refuses_and_takes_again() {
         let file = NamedTempFile::new().expect("a file");
         fs::write(file.path(), empty_ext4(16)).expect("our own file");
         let ext4 = Ext4::mount(file.path());
-        full_disk(ext4.path(), 4 << 20);
+        full_disk(ext4.path());
     }
 }
 
@@ -195,7 +205,8 @@ fn a_log_that_was_full_when_its_writer_was_killed_opens_again() {
     }
     let tmpfs = Tmpfs::mount("1m");
     let log = tmpfs.0.path().join("log");
-    fs::write(tmpfs.0.path().join("ballast"), vec![1; 800 << 10]).expect("there is room for it");
+    // Not enough for two segments.
+    fill(tmpfs.0.path(), 150_000);
     let mut writer = Writer::start(&log, &["--segment", "100000", "--segments", "2"]);
     writer.wait_for("a full disk", |writer| writer.lines(true).len() > 20);
     writer.kill();
