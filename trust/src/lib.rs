@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 
 pub mod format;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod log;
 pub mod note;
 pub mod proofs;
