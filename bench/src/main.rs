@@ -100,7 +100,8 @@ fn run(flags: &Flags) -> Result<bool> {
 /// Where the release build is, made up to date when cargo started us.
 fn binaries() -> Result<PathBuf> {
     if let Some(cargo) = std::env::var_os("CARGO") {
-        let packages = ["-p", "agentosd", "-p", "agentctl", "-p", "sandbox", "-p", "fuse-vfs", "-p", "probe", "-p", "sealer"];
+        let packages =
+            ["-p", "agentosd", "-p", "agentctl", "-p", "sandbox", "-p", "fuse-vfs", "-p", "probe", "-p", "sealer"];
         let status = Command::new(cargo).args(["build", "--release", "--bins"]).args(packages).status();
         ensure!(status.context("failed to run cargo")?.success(), "the release build failed");
     }

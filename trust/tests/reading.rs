@@ -4,7 +4,7 @@
 mod history;
 
 use history::{History, append, body, options, said};
-use trust::log::{Log, ReadError, Reader, Retention};
+use trust::log::{AppendError, Log, ReadError, Reader, Retention};
 
 const BYTES: u64 = 600;
 
@@ -72,4 +72,35 @@ fn many_callers_are_answered_in_the_order_of_the_log() {
         assert_eq!(result.expect("there is room").seq(), number);
     }
     drop(log);
+}
+
+#[test]
+fn a_full_queue_refuses_at_once_and_loses_nothing_that_it_took() {
+    let place = tempfile::tempdir().expect("a directory");
+    let (log, _) = Log::open(place.path(), options(64 << 20, Retention::default())).expect("a new log");
+    // The log's thread waits in the first answer, as it would for a disk that hangs.
+    let (go_on, wait) = std::sync::mpsc::channel::<()>();
+    let (answer, answers) = std::sync::mpsc::channel();
+    let first = answer.clone();
+    log.append(body(0), move |result| {
+        first.send(result).expect("it is waited for");
+        wait.recv().expect("the test goes on");
+    });
+    assert_eq!(answers.recv().expect("it is answered").expect("there is room").seq(), 0);
+    let mut taken = 0;
+    let refused = loop {
+        let answer = answer.clone();
+        log.append(body(1), move |result| answer.send(result).expect("it is waited for"));
+        match answers.try_recv() {
+            Ok(result) => break result,
+            Err(_) => taken += 1,
+        }
+        assert!(taken < 1_000_000, "memory is bounded");
+    };
+    assert!(matches!(refused, Err(AppendError::Busy { .. })), "{refused:?}");
+    go_on.send(()).expect("it waits");
+    for seq in 1..=taken {
+        assert_eq!(answers.recv().expect("it is answered").expect("there is room").seq(), seq);
+    }
+    assert_eq!(log.status().size, taken + 1);
 }

@@ -22,7 +22,8 @@ impl Notes {
     pub(super) fn open(directory: &Directory, found: Checkpoints) -> Result<Self, FileError> {
         let path = directory.file(CHECKPOINTS);
         let mut file = Appended::new(open(&path)?, path, found.length);
-        file.settle(found.length, found.length)?;
+        // All of it: the last checkpoint may have been lost as a record may.
+        file.settle(0, found.length)?;
         Ok(Self { file, thinned: 0, notes: found.notes })
     }
 

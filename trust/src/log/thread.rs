@@ -78,7 +78,7 @@ impl Log {
     }
 
     /// Records `body`, without waiting: `done` is called on the log's thread when the record is on disk, or with the reason
-    /// why it is not. It must be quick, must not panic and must not drop the log. If it is dropped without being called,
+    /// why it is not; at once and on this thread, when too many wait. It must be quick, must not panic and must not drop the log. If it is dropped without being called,
     /// which happens only when the thread has died, the record must be taken as not sealed.
     pub fn append(&self, body: Body, done: impl FnOnce(Result<Sealed, AppendError>) + Send + 'static) {
         let message = Message::Append(body, Box::new(done));
