@@ -6,7 +6,7 @@ use super::lines::Lines;
 use crate::format::{Finding, Header, Line, Place, Problem, Record};
 use std::path::Path;
 
-/// Reads a log that may be written meanwhile. It checks numbers and form, not hashes: that is for [`verify`](super::verify).
+/// Reads a log that may be written meanwhile. It checks numbers and form, not hashes: that is for [`verify`](super::verify()).
 #[derive(Debug)]
 pub struct Reader {
     directory: Directory,
