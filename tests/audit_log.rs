@@ -170,7 +170,7 @@ fn full_disk(place: &Path) {
     writer.wait_for("a full disk", |writer| writer.lines(true).len() > 20);
     let refused = writer.lines(true);
     assert!(refused.iter().all(|line| line.contains("No space left on device")), "{refused:?}");
-    assert!(refused.iter().all(|line| line.starts_with("refused write an audit record: ")), "{refused:?}");
+    assert!(refused.iter().all(|line| line.starts_with("refused full: write an audit record: ")), "{refused:?}");
     let sealed = writer.lines(false).len();
     assert!(sealed > 50, "it was not full from the beginning: {sealed}");
     // The control: the log was not broken by it.

@@ -7,7 +7,7 @@ use history::{History, append, options, said};
 use std::fs;
 use std::path::Path;
 use trust::format::Report;
-use trust::log::{Log, ReadError, Retention, signed, verify};
+use trust::log::{Log, ReadError, Retention, signed, verify, verify_part};
 
 /// What is said of the changed log.
 fn found(history: &History) -> String {
@@ -57,6 +57,35 @@ fn every_change_of_a_single_byte_is_found() {
     }
     assert!(tried > 5_000, "{tried}");
     assert_eq!(history.verify().expect("it is as it was"), whole);
+}
+
+#[test]
+fn every_file_that_was_cut_off_anywhere_is_found() {
+    let history = History::new(8, 600);
+    for path in history.files() {
+        let bytes = fs::read(&path).expect("our own file");
+        for length in 0..bytes.len() {
+            fs::write(&path, &bytes[..length]).expect("our own file");
+            let report = history.verify().ok().filter(Report::is_whole);
+            assert_eq!(report, None, "{} was cut to {length}", path.display());
+        }
+        fs::write(&path, bytes).expect("our own file");
+    }
+    assert!(history.verify().expect("it is as it was").is_whole());
+}
+
+#[test]
+fn a_copy_of_the_newer_segments_is_verified_as_such() {
+    let history = History::new(23, 600);
+    let paths = history.segments();
+    let from = found_first(&paths[2]);
+    fs::remove_file(&paths[0]).and_then(|()| fs::remove_file(&paths[1])).expect("our own files");
+    assert!(found(&history).contains("all from 0 on are kept"));
+    let report =
+        verify_part(history.path(), &history.key, &[], from).unwrap_or_else(|error| panic!("{}", said(&error)));
+    assert_eq!((report.oldest, report.size, report.is_whole()), (from, 23, true));
+    edit(&paths[2], |lines| lines[1] = lines[1].replace("denial", "Denial"));
+    assert!(verify_part(history.path(), &history.key, &[], from).is_err());
 }
 
 #[test]

@@ -36,7 +36,8 @@ fn appends(log: &Log, thread: u32) -> Result<()> {
             Ok(sealed) => format!("{} {}\n", sealed.seq(), sealed.leaf()),
             Err(error) => {
                 std::thread::sleep(PAUSE);
-                format!("refused {:#}\n", anyhow::Error::from(error))
+                let full = if error.is_full() { "full: " } else { "" };
+                format!("refused {full}{:#}\n", anyhow::Error::from(error))
             }
         };
         // One write: a line that is there is there whole.

@@ -94,7 +94,7 @@ impl Checker {
         })
     }
 
-    /// Begins with a later segment, whose frontier is believed.
+    /// Begins with the segment of that record or an older one, whose frontier is believed until a checkpoint.
     #[must_use]
     pub(crate) fn beginning_with(mut self, first: u64) -> Self {
         self.oldest = self.oldest.max(first);

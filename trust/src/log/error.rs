@@ -51,6 +51,15 @@ pub enum AppendError {
     Closed,
 }
 
+impl AppendError {
+    /// Whether room on the disk, or in a quota, is all that is missing.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        matches!(self, Self::Write(error) if full(error.source.kind()))
+    }
+}
+
 /// Why a log cannot be opened for writing.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

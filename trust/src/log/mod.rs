@@ -29,7 +29,7 @@ pub use reader::Reader;
 pub use recovery::Recovery;
 pub use sealed::Sealed;
 pub use thread::{Log, Status};
-pub use verify::{signed, verify};
+pub use verify::{signed, verify, verify_part};
 
 /// The name of the file with the public key in a log's directory.
 pub const PUBLIC_KEY: &str = keys::PUBLIC;

@@ -6,7 +6,7 @@ use crate::tree::Hash;
 /// A record that is on disk. Only the log makes this value, after fdatasync(2); it cannot be copied, so that what may be
 /// done once for a sealed decision takes it.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// let forged = trust::log::Sealed { seq: 1, time: trust::format::TimeNs(0), leaf: trust::tree::Hash::empty() };
 /// ```
 #[derive(Debug, PartialEq, Eq)]

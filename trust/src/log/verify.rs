@@ -15,10 +15,20 @@ use std::path::Path;
 /// # Errors
 /// [`ReadError::Damaged`] with the first thing that is wrong; [`ReadError::File`] when a file cannot be read.
 pub fn verify(directory: &Path, key: &VerifyingKey, known: &[Signed]) -> Result<Report, ReadError> {
+    verify_part(directory, key, known, 0)
+}
+
+/// The same for a copy of a log that begins with the segment of record `from`, or with an older one, on purpose. What is
+/// before it may be missing; what is there is proved as in a whole log.
+///
+/// # Errors
+/// As [`verify()`].
+pub fn verify_part(directory: &Path, key: &VerifyingKey, known: &[Signed], from: u64) -> Result<Report, ReadError> {
     let directory = Directory::at(directory);
     // First the checkpoints: what is written meanwhile comes after them.
     let own = read_checkpoints(&directory, key)?;
-    let mut checker = Checker::new(key.name(), own.notes.iter().chain(known)).map_err(ReadError::Damaged)?;
+    let checker = Checker::new(key.name(), own.notes.iter().chain(known)).map_err(ReadError::Damaged)?;
+    let mut checker = checker.beginning_with(from);
     let segments = directory.segments()?;
     if segments.is_empty() && own.notes.is_empty() {
         return Err(ReadError::None { path: directory.path().to_owned() });
