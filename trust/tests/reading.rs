@@ -4,7 +4,9 @@
 mod history;
 
 use history::{History, append, body, options, said};
-use trust::log::{AppendError, Log, ReadError, Reader, Retention};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use trust::log::{AppendError, Log, Options, ReadError, Reader, Retention, verify};
 
 const BYTES: u64 = 600;
 
@@ -103,4 +105,31 @@ fn a_full_queue_refuses_at_once_and_loses_nothing_that_it_took() {
         assert_eq!(answers.recv().expect("it is answered").expect("there is room").seq(), seq);
     }
     assert_eq!(log.status().size, taken + 1);
+}
+
+#[test]
+fn a_log_is_verified_while_it_is_written_rotated_and_retired() {
+    let place = tempfile::tempdir().expect("a directory");
+    // Enough that a verifier who has to wait for the processor is not overtaken each time.
+    let rule = Retention { segments: Some(20), ..Retention::default() };
+    let every = Options { checkpoint_every: Duration::from_millis(1), ..options(BYTES, rule) };
+    let (log, _) = Log::open(place.path(), every).expect("a new log");
+    append(&log, 0..1);
+    let key = log.key().clone();
+    let writing = AtomicBool::new(true);
+    let verified = std::thread::scope(|scope| {
+        let verifier = scope.spawn(|| {
+            let mut verified = 0;
+            while writing.load(Ordering::Relaxed) {
+                verify(place.path(), &key, &[]).unwrap_or_else(|error| panic!("{}", said(&error)));
+                verified += 1;
+            }
+            verified
+        });
+        append(&log, 1..400);
+        writing.store(false, Ordering::Relaxed);
+        verifier.join().expect("every time it was right")
+    });
+    assert!(verified > 5, "it was verified {verified} times only");
+    assert!(log.status().oldest > 300);
 }

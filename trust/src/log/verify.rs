@@ -1,11 +1,15 @@
 //! The offline verifier: the files and the public key, nothing else.
 
 use super::directory::{CHECKPOINTS, Directory, read};
-use super::error::ReadError;
+use super::error::{FileError, ReadError};
 use super::lines::Lines;
 use crate::format::{Checker, Checkpoints, Report, checkpoints};
 use crate::note::{Signed, VerifyingKey};
+use std::io::ErrorKind;
 use std::path::Path;
+
+/// How often a segment may vanish while a log is verified.
+const ATTEMPTS: u32 = 4;
 
 /// Verifies the log in `directory`: every byte of every segment and checkpoint. `known` are checkpoints of it that were kept
 /// elsewhere; they also find a log that was cut off together with its checkpoints.
@@ -25,13 +29,31 @@ pub fn verify(directory: &Path, key: &VerifyingKey, known: &[Signed]) -> Result<
 /// As [`verify()`].
 pub fn verify_part(directory: &Path, key: &VerifyingKey, known: &[Signed], from: u64) -> Result<Report, ReadError> {
     let directory = Directory::at(directory);
+    let mut attempts = 1..=ATTEMPTS;
+    loop {
+        let result = attempt(&directory, key, known, from);
+        let vanished = |error: &FileError| error.source.kind() == ErrorKind::NotFound;
+        match result {
+            // Retention has removed a segment meanwhile.
+            Err(ReadError::File(error)) if vanished(&error) && attempts.next().is_some() => (),
+            result => return result,
+        }
+    }
+}
+
+fn attempt(directory: &Directory, key: &VerifyingKey, known: &[Signed], from: u64) -> Result<Report, ReadError> {
     // First the checkpoints: what is written meanwhile comes after them.
-    let own = read_checkpoints(&directory, key)?;
-    let checker = Checker::new(key.name(), own.notes.iter().chain(known)).map_err(ReadError::Damaged)?;
-    let mut checker = checker.beginning_with(from);
+    let own = read_checkpoints(directory, key)?;
     let segments = directory.segments()?;
     if segments.is_empty() && own.notes.is_empty() {
         return Err(ReadError::None { path: directory.path().to_owned() });
+    }
+    let oldest = |notes: &[Signed]| notes.last().map_or(0, |note| note.checkpoint().oldest);
+    let checker = Checker::new(key.name(), own.notes.iter().chain(known)).map_err(ReadError::Damaged)?;
+    let mut checker = checker.beginning_with(from);
+    if segments.first().is_some_and(|first| *first > oldest(&own.notes)) {
+        // It may have been retired meanwhile; then that is signed now.
+        checker = checker.beginning_with(oldest(&read_checkpoints(directory, key)?.notes));
     }
     let mut torn = 0;
     for (at, first) in segments.iter().enumerate() {
