@@ -80,7 +80,7 @@ $(fuzzers:%=fuzz-%): fuzz-%: fuzz-setup fuzz/Cargo.lock
 .PHONY: bench
 bench: setup build ## Speed, as ratios against peers in one run
 	scripts/fs-suites install
-	$(CARGO) build --release --locked -p probe --bins
+	$(CARGO) build --release --locked -p probe -p sealer --bins
 	$(CARGO) run --release --locked -p bench
 	$(CARGO) bench --locked -p policies
 

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //!   main ──► daemon (agentosd on a directory of its own) ──► launch, syscalls, kill, idle ──► rows ──► table
-//!     └──► mounted (agentos-vfs without a daemon) ──► files ──┘
+//!     ├──► mounted (agentos-vfs without a daemon) ──► files ──┤
+//!     └──► sealer (an audit log without a daemon) ──► audit ──┘
 //! ```
 //! A bar that is not met is said so and makes the exit code 1. Nothing is retried until it fits.
 
+mod audit;
 mod daemon;
 mod files;
 mod idle;
@@ -45,6 +47,7 @@ enum Part {
     Kill,
     Idle,
     Files,
+    Audit,
 }
 
 fn main() -> ExitCode {
@@ -83,6 +86,9 @@ fn run(flags: &Flags) -> Result<bool> {
     if wanted(Part::Files) {
         rows.extend(files::measure(&binaries, few)?);
     }
+    if wanted(Part::Audit) {
+        rows.extend(audit::measure(&binaries)?);
+    }
     let machine = machine::describe()?;
     println!("{machine}\n\n{}", table::text(&rows));
     if flags.write {
@@ -94,13 +100,14 @@ fn run(flags: &Flags) -> Result<bool> {
 /// Where the release build is, made up to date when cargo started us.
 fn binaries() -> Result<PathBuf> {
     if let Some(cargo) = std::env::var_os("CARGO") {
-        let packages = ["-p", "agentosd", "-p", "agentctl", "-p", "sandbox", "-p", "fuse-vfs", "-p", "probe"];
+        let packages =
+            ["-p", "agentosd", "-p", "agentctl", "-p", "sandbox", "-p", "fuse-vfs", "-p", "probe", "-p", "sealer"];
         let status = Command::new(cargo).args(["build", "--release", "--bins"]).args(packages).status();
         ensure!(status.context("failed to run cargo")?.success(), "the release build failed");
     }
     let own = std::env::current_exe().context("failed to find this program")?;
     let directory = own.parent().context("this program is in no directory")?.to_owned();
-    for program in ["agentosd", "agentctl", "agentos-stage", "agentos-vfs", "probe"] {
+    for program in ["agentosd", "agentctl", "agentos-stage", "agentos-vfs", "probe", "sealer"] {
         let path = directory.join(program);
         ensure!(path.exists(), "{} is missing; build it: cargo build --release --bins", path.display());
     }

@@ -30,8 +30,8 @@ mod tests {
     type Target = fn(&[u8]);
     const TARGETS: [(&str, Target); 5] =
         [("audit", audit), ("log", log), ("policy", policy), ("request", request), ("words", words)];
-    /// What `agentctl::fuzzing` has.
-    const ELSEWHERE: [&str; 1] = ["tar"];
+    /// What `agentctl::fuzzing` and `trust::fuzzing` have.
+    const ELSEWHERE: [&str; 2] = ["tar", "segments"];
 
     fn names(directory: &Path) -> BTreeSet<String> {
         let entries = directory.read_dir().unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
