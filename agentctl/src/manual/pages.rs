@@ -4,6 +4,7 @@ mod agents;
 mod host;
 mod looking;
 mod memory;
+mod policy;
 
 /// Of one command.
 pub(super) struct Page {
@@ -41,7 +42,7 @@ const ASKING: Page = Page {
 };
 
 /// Every page, by what is typed after `agentctl`; empty for the program itself.
-pub(super) const PAGES: [(&str, Page); 26] = [
+pub(super) const PAGES: [(&str, Page); 31] = [
     ("run", agents::RUN),
     ("exec", agents::EXEC),
     ("attach", agents::ATTACH),
@@ -62,9 +63,14 @@ pub(super) const PAGES: [(&str, Page); 26] = [
     ("memory import", memory::MEMORY_IMPORT),
     ("memory rm", memory::MEMORY_RM),
     ("", host::AGENTCTL),
-    ("policy", host::POLICY),
-    ("policy check", host::POLICY_CHECK),
-    ("policy show", host::POLICY_SHOW),
+    ("policy", policy::POLICY),
+    ("policy check", policy::CHECK),
+    ("policy show", policy::SHOW),
+    ("policy explain", policy::EXPLAIN),
+    ("policy test", policy::TEST),
+    ("policy diff", policy::DIFF),
+    ("policy suggest", policy::SUGGEST),
+    ("policy schema", policy::SCHEMA),
     ("doctor", host::DOCTOR),
     ("version", host::VERSION),
     ("completion", host::COMPLETION),

@@ -2,8 +2,6 @@
 
 use super::{ASKING, LIVE, MEMORIES, POLICIES, Page, RECORDS, SOCKET};
 
-const READING: Page = Page { codes: &["0", "2", "5"], variables: &[], files: &[POLICIES], ..ASKING };
-
 pub(super) const AGENTCTL: Page = Page {
     own_status: Some("run, exec, attach and wait exit as the agent did. Otherwise:"),
     codes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "69", "124", "125", "126", "127", "128+N"],
@@ -16,32 +14,6 @@ pub(super) const AGENTCTL: Page = Page {
     ],
     also: &["agentosd.yaml(5)", "agentos-policy(5)", "agentos-memory(7)", "agentos-vfs(8)"],
     ..ASKING
-};
-
-pub(super) const POLICY: Page = Page {
-    more: &["No daemon is asked: policies are read and resolved here, as it does it."],
-    codes: &["0", "2", "5"],
-    variables: &[],
-    files: &[POLICIES],
-    examples: &[("What a shipped profile grants:", "agentctl policy show coding-agent")],
-    also: &["agentctl-policy-check(1)", "agentctl-policy-show(1)", "agentos-policy(5)"],
-    ..ASKING
-};
-
-pub(super) const POLICY_CHECK: Page = Page {
-    examples: &[("Before it is installed:", "agentctl policy check ./mine.yaml")],
-    also: &["agentctl-policy-show(1)", "agentos-policy(5)"],
-    ..READING
-};
-
-pub(super) const POLICY_SHOW: Page = Page {
-    examples: &[
-        ("With the file and line of each rule:", "agentctl policy show coding-agent"),
-        ("Of a file:", "agentctl policy show ./mine.yaml"),
-        ("Where programs may be executed:", "agentctl policy show --json base | jq '.policy.process.exec'"),
-    ],
-    also: &["agentctl-policy-check(1)", "agentos-policy(5)"],
-    ..READING
 };
 
 pub(super) const DOCTOR: Page = Page {
