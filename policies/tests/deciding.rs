@@ -66,6 +66,21 @@ fn what_nothing_grants_is_denied() {
 }
 
 #[test]
+fn a_request_that_cannot_be_decided_is_told_what_it_should_have_said() {
+    let table = table("actions: [{name: deploy, command: [/bin/d]}]");
+    for (request, hint) in [
+        (request("file_raed"), "did you mean `file_read`?"),
+        (request("deplyo"), "did you mean `deploy`?"),
+        (request("file_read"), "`file_read` needs a path"),
+        (AccessRequest { program: None, ..request("process_exec") }, "`process_exec` needs a program"),
+        (AccessRequest { statement: None, ..query("d", Statement::Read) }, "`database_query` needs a statement"),
+    ] {
+        assert_eq!(table.explain(&request).hint.as_deref(), Some(hint));
+    }
+    assert_eq!(table.explain(&on("file_read", "/a")).hint, None);
+}
+
+#[test]
 fn the_designs_example_means_what_it_looks_like() {
     let table = table("policies:\n  - {action: file_read, paths: [\"/data/**\"]}\n  - {action: \"*\", effect: deny}");
     allows(&table, &on("file_read", "/data/a/b"));

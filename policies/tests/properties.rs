@@ -1,6 +1,6 @@
 //! Promises over all inputs, tried with generated ones.
 
-use policies::{Shipped, Size, TimeSpan, Variables, parse, render, resolve};
+use policies::{CaseTable, Narrowing, Shipped, Size, TimeSpan, Variables, parse, render, resolve};
 use proptest::prelude::*;
 
 /// Text that is often nearly a policy: fragments of the language in any order, with noise between them.
@@ -36,6 +36,33 @@ proptest! {
     fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         if let Err(error) = parse("p", &String::from_utf8_lossy(&bytes)) {
             prop_assert!(error.line >= 1 && error.column >= 1);
+        }
+    }
+
+    #[test]
+    fn no_agents_own_file_makes_the_reader_panic_or_grants(
+        fences in proptest::collection::vec("(```(yaml|yml|sh)?|---|~~~)\n?", 0..5),
+        texts in proptest::collection::vec(prop_oneof![nearly_a_policy(), Just("policies: [{action: file_read}]\n".to_owned())], 5),
+        bytes in proptest::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let mut file: Vec<u8> = Vec::new();
+        for (text, fence) in texts.iter().zip(fences.iter().map(String::as_str).chain(std::iter::repeat(""))) {
+            file.extend(fence.as_bytes());
+            file.extend(text.as_bytes());
+        }
+        for file in [file.clone(), [file, bytes].concat()] {
+            match Narrowing::read(".agents/security.md", &file, &[]) {
+                Ok(narrowing) => {
+                    let said = narrowing.mediation();
+                    prop_assert!(said.network.is_empty() && said.actions.is_empty() && said.on_violation.is_none());
+                }
+                Err(error) => {
+                    let lines = u64::try_from(file.split(|byte| *byte == b'\n').count()).expect("small");
+                    prop_assert!((1..=lines).contains(&error.line), "{error}");
+                }
+            }
+            let table = CaseTable::read("c", &String::from_utf8_lossy(&file));
+            prop_assert!(table.is_ok() || table.is_err_and(|error| error.line >= 1));
         }
     }
 

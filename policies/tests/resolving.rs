@@ -233,3 +233,44 @@ fn a_chain_without_end_is_refused() {
     let error = resolve_profile(&"p0".parse().expect("legal"), &Endless).expect_err("no end").to_string();
     assert!(error.contains("more than 64 files"), "{error}");
 }
+
+#[test]
+fn what_is_shown_of_requests_means_the_same() {
+    let text = "process: {limits: {memory: 1GiB, pids: 10, files: 20}}
+kernel: {version: \"1.0\", mode: strict}
+signals: [SIGSTOP, SIGKILL]
+on_violation: {default: deny, tripwires: SIGKILL}
+policies:
+  - {action: file_read, paths: [\"/data/**\", \"${workspace}/a b/*: x\", /plain], max_bytes: 1MiB, rate: 60/min, count: 3}
+  - {action: \"*\", effect: deny, hosts: [\"*.example.org\", 127.0.0.1]}
+  - {action: process_exec, exec: [/usr/bin/git], argv: [\"true\", \"~\", \"-1\", \"null\", \"a\\\"b\", \"...\"], requires_approval: true}
+  - {action: process_exec, exec: [/usr/bin/env], argv: []}
+  - {action: http_request, ports: [443], methods: [GET, POST]}
+  - {action: database_query, databases: [\"yes\", \"1.0\", \"sales_*\"], mode: read_only, filters: [pii], statements: [read]}
+  - {action: deploy}
+actions:
+  - {name: deploy, command: [/bin/d, \"\", \"a b\", \"#x\"], params: {v: {type: string, required: true, max_length: 9}, n: {type: integer}}, profile: base}
+  - {name: lint, command: [/bin/l], read_only: true}
+network: [{host: \"*.a.example\", ports: [443, 80], methods: [GET]}, {host: b.example, ports: [22]}]";
+    let profiles = Profiles::of(&[("base", text)]);
+    let policy = profiles.resolve("base").expect("valid");
+    let page = render(&policy);
+    let again = parse("shown.yaml", &page).unwrap_or_else(|error| panic!("{error}\nin\n{page}"));
+    let again = resolve(&again, &profiles).unwrap_or_else(|error| panic!("{error}\nin\n{page}"));
+    let meaning = |policy: &Effective| {
+        let mediation = &policy.mediation;
+        let rules = mediation.rules.iter().map(ToString::to_string);
+        let network = mediation.network.iter().map(ToString::to_string);
+        let actions = mediation.actions.iter().map(|action| format!("{action} {:?}", action.command));
+        let mode = mediation.mode.as_ref().map(|rule| rule.value);
+        let signals = mediation.signals.as_ref().map(|rule| rule.value.clone());
+        let answers =
+            [&mediation.on_violation, &mediation.on_tripwire].map(|rule| rule.as_ref().map(|rule| rule.value));
+        (rules.chain(network).chain(actions).collect::<Vec<_>>(), mode, signals, answers)
+    };
+    assert_eq!(meaning(&again), meaning(&policy), "{page}");
+    let conditions =
+        |policy: &Effective| policy.mediation.rules.iter().map(|rule| rule.conditions.argv.clone()).collect::<Vec<_>>();
+    assert_eq!(conditions(&again), conditions(&policy), "{page}");
+    assert!(policies::diff(&policy, &again).expect("binds").changes.is_empty());
+}

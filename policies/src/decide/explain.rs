@@ -10,6 +10,7 @@ use crate::decide::table::Table;
 use crate::decide::tally::Tally;
 use crate::decide::trie::RuleId;
 use crate::mediation::{ActionPattern, Condition, Effect, Kind};
+use crate::nearest::nearest;
 
 /// A decision, and how each layer came to its part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub struct Explanation<'t> {
     pub decision: Decision<'t>,
     /// What each layer answered, about each path.
     pub layers: Vec<LayerAnswer<'t>>,
+    /// For a request that no layer was asked about: what it should have said.
+    pub hint: Option<String>,
 }
 
 /// One layer's answer about one path.
@@ -77,7 +80,10 @@ impl Table {
     pub fn explain(&self, request: &AccessRequest) -> Explanation<'_> {
         let kind = match self.kind(request) {
             Ok(kind) => kind,
-            Err(reason) => return Explanation { decision: Decision::refused(reason), layers: Vec::new() },
+            Err(reason) => {
+                let hint = self.hint(request);
+                return Explanation { decision: Decision::refused(reason), layers: Vec::new(), hint };
+            }
         };
         let decision = self.over_layers(request, |layer, path| Looked::at(layer, request, kind, path).answer());
         let mut layers = Vec::new();
@@ -86,7 +92,30 @@ impl Table {
             let none = request.paths.is_empty().then_some(None);
             layers.extend(paths.chain(none).map(|path| Looked::at(layer, request, kind, path).explained()));
         }
-        Explanation { decision, layers }
+        Explanation { decision, layers, hint: None }
+    }
+
+    /// What a request should have said that is for no action, or for one that needs more.
+    fn hint(&self, request: &AccessRequest) -> Option<String> {
+        let known: Vec<_> = self.actions().collect();
+        match known.iter().find(|(name, _)| *name == request.action) {
+            Some((_, kind)) => {
+                let name = match request.lacks(*kind)? {
+                    Condition::Paths => "path",
+                    Condition::Exec | Condition::Argv => "program",
+                    Condition::Hosts => "host",
+                    Condition::Ports => "port",
+                    Condition::Methods => "method",
+                    Condition::Databases => "database",
+                    Condition::Statements => "statement",
+                };
+                Some(format!("`{}` needs a {name}", request.action))
+            }
+            None => {
+                let near = nearest(request.action.as_str(), known.iter().map(|(name, _)| name.as_str()))?;
+                Some(format!("did you mean `{near}`?"))
+            }
+        }
     }
 }
 
@@ -180,6 +209,9 @@ impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Decision { effect, reason, rule, obligations } = &self.decision;
         writeln!(f, "{effect} ({reason}): {}", reason.sentence())?;
+        if let Some(hint) = &self.hint {
+            writeln!(f, "  {hint}")?;
+        }
         if let Some(rule) = rule {
             writeln!(f, "  decided by {rule} of {}", rule.layer)?;
         }

@@ -1,7 +1,7 @@
 //! JSON Schemas (draft 2020-12) of what people write, for editors that complete and check while they type.
 //!
 //! They are generated from the very types that the reader fills: a test drives each type's `Deserialize` with a
-//! deserializer that answers every question with an example and notes what was asked ([`traced`]). So a key that is added
+//! deserializer that answers every question with an example and notes what was asked (`traced.rs`). So a key that is added
 //! to the language and not to the schema fails that test, and no program links the generator. What needs more than one
 //! value to judge (`effect: deny` with `rate`) is the reader's to refuse, not the schema's.
 

@@ -27,7 +27,8 @@ pub(crate) struct Tried {
 impl Tried {
     /// The values that the rules of these tables speak of, and one of each that none does.
     pub(crate) fn of(tables: &[&Table]) -> Self {
-        let mut paths = BTreeSet::from([format!("/{ANY}/thing")]);
+        let nowhere = format!("/{ANY}/thing");
+        let mut paths = BTreeSet::from([nowhere.clone()]);
         let mut hosts = BTreeSet::from(["any.example".to_owned()]);
         let mut ports = BTreeSet::from([443, 61_234]);
         let mut databases = BTreeSet::from([ANY.to_owned()]);
@@ -57,7 +58,11 @@ impl Tried {
             }
         }
         Self {
-            paths: paths.iter().filter_map(|path| RequestPath::new(path.as_ref()).ok()).collect(),
+            // The path of no rule first, so that it is the example where any path is.
+            paths: std::iter::once(&nowhere)
+                .chain(paths.iter().filter(|path| **path != nowhere))
+                .filter_map(|path| RequestPath::new(path.as_ref()).ok())
+                .collect(),
             hosts: hosts.iter().filter_map(|host| RequestHost::new(host).ok()).collect(),
             ports: ports.into_iter().collect(),
             databases: databases.into_iter().collect(),
