@@ -102,6 +102,7 @@ impl Loader for Files<'_> {
     fn names(&self) -> Vec<String> {
         let files = self.directories.iter().filter_map(|directory| directory.read_dir().ok()).flatten().flatten();
         let own = files.filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".yaml")?.to_owned()));
+        let own = own.filter(|name| !name.ends_with(".cases"));
         let mut names: Vec<String> = own.chain(Shipped.names()).collect();
         names.sort();
         names.dedup();

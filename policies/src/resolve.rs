@@ -29,7 +29,7 @@ pub enum ResolveError {
     #[error(transparent)]
     Document(#[from] ParseError),
     /// The profile asked for by name does not exist.
-    #[error("there is no profile `{name}`{hint}; the profiles are: {known}")]
+    #[error("there is no profile `{name}` (there are {known}){hint}")]
     UnknownProfile {
         /// The name asked for.
         name: ProfileName,

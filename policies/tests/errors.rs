@@ -61,7 +61,7 @@ fn an_unknown_profile_shows_the_nearest_and_all_profiles() {
     let name: ProfileName = "nod".parse().expect("a legal name");
     assert_eq!(
         resolve_profile(&name, &Shipped).expect_err("no such profile").to_string(),
-        "there is no profile `nod`; did you mean `node`?; the profiles are: base, python, node, coding-agent, data-analyst, web-researcher, mcp-server, batch-job"
+        "there is no profile `nod` (there are base, python, node, coding-agent, data-analyst, web-researcher, mcp-server, batch-job); did you mean `node`?"
     );
 }
 
