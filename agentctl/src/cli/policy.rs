@@ -88,7 +88,7 @@ pub(crate) struct Explain {
     /// An agent's own .agents/security.md that narrows the policy
     #[arg(long, value_name = "FILE")]
     pub(crate) own: Option<PathBuf>,
-    /// The action: file_read, http_request, …, or network_connect
+    /// The action, such as file_read, http_request or network_connect
     pub(crate) action: String,
     /// What the request says: path=, program=, arg=, host=, port=, method=, database=, statement=, size=; narrow= for a
     /// built-in narrowing
