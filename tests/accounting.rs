@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tests::disk::{Ext4, empty_ext4};
-use tests::{binary, wait_until};
+use tests::{binary, stderr, stdout, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 const MEBIBYTE: u64 = 1 << 20;
@@ -221,6 +221,29 @@ else: raise SystemExit('no bound')"
     let mut neighbour = Agent::new(&other);
     neighbour.does("held = [open(f'{i}', 'w') for i in range(50)]; [x.write('x') for x in held]");
     agent.does("[os.close(x) for x in held[:10]]; again = [os.open('a', os.O_RDWR) for _ in range(10)]");
+}
+
+#[test]
+fn who_looks_at_an_agents_files_on_the_host_leaves_it_room() {
+    if !tests::is_root() {
+        return;
+    }
+    let (server, store) = (server(), Store::new().expect("a store"));
+    let mount = server.mount(&store, &wanted()).expect("served");
+    let look = format!(
+        "
+import os
+held = []
+try:
+    while len(held) < 1000: held.append(os.open({:?}, os.O_RDONLY))
+except OSError as error: print(error.errno, len(held))",
+        mount.path()
+    );
+    let mut guest = as_user(AGENT + 1, "/usr/bin/python3");
+    let output = guest.args(["-c", &look]).output().expect("python3");
+    assert_eq!(stdout(&output), "23 256\n", "ENFILE (23): {}", stderr(&output));
+    let mut agent = Agent::new(&mount);
+    agent.does("open('a', 'w').close(); held = [os.open('a', os.O_RDONLY) for _ in range(900)]");
 }
 
 #[test]

@@ -8,37 +8,12 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tempfile::{NamedTempFile, TempDir};
 use tests::disk::{Disk, Ext4, empty_ext4, recover};
-use tests::{binary, stderr, stdout, succeeded, wait_until};
+use tests::{Chance, binary, stderr, stdout, succeeded, times, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// How often a test does the worst: as `variable` says, or `usual`.
-fn times(variable: &str, usual: u32) -> u32 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
-
-/// Numbers that differ from run to run; the first is printed.
-struct Chance(u64);
-
-impl Chance {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let seed = u64::from(now.subsec_nanos()) | 1;
-        println!("seed {seed}");
-        Self(seed)
-    }
-
-    /// Xorshift (Marsaglia 2003).
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-}
 
 /// A program that seals, and the list of what it was told.
 struct Writer {

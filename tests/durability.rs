@@ -8,43 +8,14 @@ use mounted::{AGENT, Mount, Server, Store, Wanted, as_user};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 use tempfile::{NamedTempFile, TempDir};
 use tests::disk::{Disk, Ext4, empty_ext4, recover};
-use tests::{binary, reachable, succeeded, wait_until};
+use tests::{Chance, binary, reachable, succeeded, times, wait_until};
 
 /// Size of the disk whose power is cut.
 const MEBIBYTES: u64 = 64;
 const SOON: Duration = Duration::from_secs(20);
-
-/// How often a test does the worst: as `variable` says, or `usual`.
-fn times(variable: &str, usual: u32) -> u32 {
-    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
-}
-
-/// Numbers that differ from run to run; the first is printed.
-struct Chance(u64);
-
-impl Chance {
-    fn new() -> Self {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let seed = u64::from(now.subsec_nanos()) | 1;
-        println!("seed {seed}");
-        Self(seed)
-    }
-
-    /// Xorshift (Marsaglia 2003).
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % end
-    }
-
-    fn moment(&mut self) -> Duration {
-        Duration::from_millis(50 + self.below(500))
-    }
-}
 
 /// A program that writes as the agent does, and the list of what it was told is durable.
 struct Writer {

@@ -3,34 +3,14 @@
 //! loses what was remembered.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::time::Duration;
-use tests::{Daemon, GROUP_LINE, Launch, as_user, judge, stderr, stdout, succeeded, wait_until};
+use tests::{Daemon, GROUP_LINE, Launch, as_user, stderr, stdout, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 
 fn sh(daemon: &Daemon, launch: &Launch, script: &str) -> Output {
     daemon.run_inside(launch, &["/bin/sh", "-c", script])
-}
-
-/// Where an agent's files stand on the host.
-fn tree(daemon: &Daemon, name: &str) -> PathBuf {
-    daemon.place().join("run/agents").join(name)
-}
-
-/// The server of this daemon's agents.
-fn server(daemon: &Daemon) -> i32 {
-    let socket = daemon.place().join("run/vfs.sock").display().to_string();
-    let mut all = judge::all_processes().into_iter();
-    let serves = |pid: &i32| judge::command_line(*pid).contains(&socket);
-    all.find(serves).expect("agentos-vfs runs")
-}
-
-fn mounted(place: &Path) -> usize {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
-    let place = place.join("run").display().to_string();
-    mounts.lines().filter(|line| line.contains(&place)).count()
 }
 
 #[test]
@@ -147,7 +127,7 @@ fn an_agent_reads_its_policy_and_its_denials_and_changes_neither() {
     assert_eq!(read(&own), fs::read_to_string(&policy).expect("the policy"));
     assert!(read("/policy/sources/base.yaml").contains("process:"));
 
-    let denials = tree(&daemon, &name).join("policy/denials");
+    let denials = daemon.tree(&name).join("policy/denials");
     assert_eq!(fs::read_to_string(&denials).expect("the denials"), "");
     if agent.inspect()["agent"]["denials"].is_null() {
         return tests::skip("denials in /policy", "this host lists no denials");
@@ -180,7 +160,7 @@ fn the_host_sees_what_an_agent_remembers_and_its_status_as_it_changes() {
     let name = daemon.unique("seen");
     let agent =
         daemon.spawn(&Launch::new("base").name(&name), &["/bin/sh", "-c", "echo now > /mem/working/task; sleep 600"]);
-    let tree = tree(&daemon, &name);
+    let tree = daemon.tree(&name);
     let task = tree.join("mem/working/task");
     wait_until("the agent's note on the host", SOON, || fs::read_to_string(&task).is_ok_and(|text| text == "now\n"));
     let state = || {
@@ -201,18 +181,18 @@ fn nothing_is_left_of_agents_that_have_ended_and_a_crash_loses_no_memory() {
         return;
     }
     let daemon = Daemon::start();
-    let tree = tree(&daemon, "lasting");
+    let tree = daemon.tree("lasting");
     let agent = daemon.spawn(&Launch::new("base").name("lasting"), &["/bin/sleep", "600"]);
     succeeded(agent.exec(&["/bin/sh", "-c", "echo kept > /mem/semantic/kept"]));
-    assert!(tree.join("mem").exists() && mounted(daemon.place()) == 1, "the control");
-    let served = server(&daemon);
+    assert!(tree.join("mem").exists() && daemon.mounts() == 1, "the control");
+    let served = daemon.vfs();
     daemon.crash_and_restart();
-    wait_until("what a killed daemon left to be taken away", SOON, || mounted(daemon.place()) == 0 && !tree.exists());
+    wait_until("what a killed daemon left to be taken away", SOON, || daemon.mounts() == 0 && !tree.exists());
     drop(agent);
     let again = Launch::new("base").name("lasting");
     let kept = succeeded(sh(&daemon, &again, "cat /mem/semantic/kept"));
     assert_eq!(stdout(&kept), "kept\n");
-    assert_eq!(server(&daemon), served, "the server outlives the daemon");
+    assert_eq!(daemon.vfs(), served, "the server outlives the daemon");
     let directories = || fs::read_dir(daemon.place().join("run/agents")).expect("the mounts' directory").count();
-    wait_until("the mount to go with the agent", SOON, || mounted(daemon.place()) == 0 && directories() == 0);
+    wait_until("the mount to go with the agent", SOON, || daemon.mounts() == 0 && directories() == 0);
 }

@@ -3,24 +3,11 @@
 
 use rustix::mount::{UnmountFlags, unmount};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
-use tests::{Agent, Daemon, Launch, judge, stderr, stdout, succeeded, wait_until};
+use tests::{Agent, Daemon, Launch, stderr, stdout, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
-
-/// Where an agent's files stand on the host.
-fn tree(daemon: &Daemon, name: &str) -> PathBuf {
-    daemon.place().join("run/agents").join(name)
-}
-
-/// The server of this daemon's agents.
-fn server(daemon: &Daemon) -> i32 {
-    let socket = daemon.place().join("run/vfs.sock").display().to_string();
-    let mut all = judge::all_processes().into_iter();
-    let serves = |pid: &i32| judge::command_line(*pid).contains(&socket);
-    all.find(serves).expect("agentos-vfs runs")
-}
 
 fn kill(pid: i32) {
     let pid = rustix::process::Pid::from_raw(pid).expect("a pid");
@@ -30,12 +17,6 @@ fn kill(pid: i32) {
 /// Ends one mount as `umount -f` does: the kernel answers everything with an error from now on.
 fn end(mount: &Path) {
     unmount(mount, UnmountFlags::FORCE | UnmountFlags::DETACH).expect("a mount of our own daemon");
-}
-
-fn mounted(place: &Path) -> usize {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
-    let place = place.join("run").display().to_string();
-    mounts.lines().filter(|line| line.contains(&place)).count()
 }
 
 /// Which file system stands there.
@@ -53,7 +34,7 @@ fn count(tree: &Path) -> Option<u64> {
 
 fn counting<'d>(daemon: &'d Daemon, name: &str, policy: &Path) -> Agent<'d> {
     let agent = daemon.spawn(&Launch::new(policy).name(name), &["/bin/sh", "-c", COUNTING]);
-    wait_until("the agent to count", SOON, || count(&tree(daemon, name)).is_some_and(|count| count > 3));
+    wait_until("the agent to count", SOON, || count(&daemon.tree(name)).is_some_and(|count| count > 3));
     agent
 }
 
@@ -70,21 +51,21 @@ fn an_agent_goes_on_when_its_server_dies_and_has_all_that_it_had() {
     let agent = counting(&daemon, "going", Path::new("base"));
     succeeded(agent.exec(&["/bin/sh", "-c", "echo kept > /mem/working/kept; echo kept > /mem/semantic/kept"]));
     for round in 1..=3 {
-        let before = server(&daemon);
+        let before = daemon.vfs();
         kill(before);
         wait_until("new mounts", SOON, || events(&daemon, "going").matches("mounted anew").count() == round);
-        assert_ne!(server(&daemon), before);
-        let seen = count(&tree(&daemon, "going"));
-        wait_until("the agent to count on", SOON, || count(&tree(&daemon, "going")) > seen);
+        assert_ne!(daemon.vfs(), before);
+        let seen = count(&daemon.tree("going"));
+        wait_until("the agent to count on", SOON, || count(&daemon.tree("going")) > seen);
         let kept = succeeded(agent.exec(&["/bin/cat", "/mem/working/kept", "/mem/semantic/kept", "/policy/digest"]));
         assert!(stdout(&kept).starts_with("kept\nkept\nsha256:"), "{}", stdout(&kept));
         let written = agent.exec(&["/bin/sh", "-c", "echo x > /policy/x"]);
         assert!(stderr(&written).contains("Read-only file system"), "{}", stderr(&written));
     }
     assert_eq!(agent.state(), "running");
-    assert_eq!(mounted(daemon.place()), 1, "the dead mounts are gone");
+    assert_eq!(daemon.mounts(), 1, "the dead mounts are gone");
     drop(agent);
-    wait_until("the mount to go with the agent", SOON, || mounted(daemon.place()) == 0);
+    wait_until("the mount to go with the agent", SOON, || daemon.mounts() == 0);
 }
 
 #[test]
@@ -95,17 +76,17 @@ fn an_agent_is_stopped_for_review_where_its_policy_says_so() {
     let daemon = Daemon::start();
     let policy = daemon.policy("extends: [base]\nmemory: {on_vfs_loss: stop}\n");
     let agent = counting(&daemon, "halting", &policy);
-    kill(server(&daemon));
+    kill(daemon.vfs());
     wait_until("the agent to be stopped", SOON, || agent.state() == "stopped");
     wait_until("new mounts", SOON, || events(&daemon, "halting").contains("mounted anew"));
     assert!(events(&daemon, "halting").contains("stopped for review"));
     let why = agent.inspect()["agent"]["review"].as_str().expect("a reason").to_owned();
     assert!(why.contains("agentos-vfs") && why.contains("agentctl cont"), "{why}");
-    let seen = count(&tree(&daemon, "halting")).expect("what it had counted is still there");
+    let seen = count(&daemon.tree("halting")).expect("what it had counted is still there");
     std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(count(&tree(&daemon, "halting")), Some(seen), "it does not run");
+    assert_eq!(count(&daemon.tree("halting")), Some(seen), "it does not run");
     succeeded(agent.tell(&["cont"]));
-    wait_until("the agent to count on", SOON, || count(&tree(&daemon, "halting")) > Some(seen));
+    wait_until("the agent to count on", SOON, || count(&daemon.tree("halting")) > Some(seen));
     assert!(agent.inspect()["agent"]["review"].is_null());
 }
 
@@ -117,21 +98,21 @@ fn an_agent_whose_mount_alone_ends_gets_another_and_its_neighbour_keeps_its_own(
     let daemon = Daemon::start();
     let (going, other) = (counting(&daemon, "going", Path::new("base")), counting(&daemon, "other", Path::new("base")));
     succeeded(going.exec(&["/bin/sh", "-c", "echo kept > /mem/working/kept; echo kept > /mem/semantic/kept"]));
-    let served = server(&daemon);
+    let served = daemon.vfs();
     for round in 1..=3 {
-        end(&tree(&daemon, "going"));
+        end(&daemon.tree("going"));
         wait_until("a new mount", SOON, || events(&daemon, "going").matches("mounted anew").count() == round);
-        let seen = count(&tree(&daemon, "going"));
-        wait_until("the agent to count on", SOON, || count(&tree(&daemon, "going")) > seen);
+        let seen = count(&daemon.tree("going"));
+        wait_until("the agent to count on", SOON, || count(&daemon.tree("going")) > seen);
         let kept = succeeded(going.exec(&["/bin/cat", "/mem/working/kept", "/mem/semantic/kept", "/policy/digest"]));
         assert!(stdout(&kept).starts_with("kept\nkept\nsha256:"), "{}", stdout(&kept));
     }
-    assert_eq!(server(&daemon), served, "the server is the same");
+    assert_eq!(daemon.vfs(), served, "the server is the same");
     assert!(!events(&daemon, "other").contains("lost"), "{}", events(&daemon, "other"));
-    let seen = count(&tree(&daemon, "other"));
-    wait_until("the neighbour to count on", SOON, || count(&tree(&daemon, "other")) > seen);
+    let seen = count(&daemon.tree("other"));
+    wait_until("the neighbour to count on", SOON, || count(&daemon.tree("other")) > seen);
     drop((going, other));
-    wait_until("the mounts to go with the agents", SOON, || mounted(daemon.place()) == 0);
+    wait_until("the mounts to go with the agents", SOON, || daemon.mounts() == 0);
 }
 
 #[test]
@@ -142,12 +123,12 @@ fn an_agent_whose_mount_alone_ends_is_stopped_where_its_policy_says_so() {
     let daemon = Daemon::start();
     let policy = daemon.policy("extends: [base]\nmemory: {on_vfs_loss: stop}\n");
     let agent = counting(&daemon, "halting", &policy);
-    end(&tree(&daemon, "halting"));
+    end(&daemon.tree("halting"));
     wait_until("the agent to be stopped", SOON, || agent.state() == "stopped");
     wait_until("new mounts", SOON, || events(&daemon, "halting").contains("mounted anew"));
-    let seen = count(&tree(&daemon, "halting")).expect("what it had counted is still there");
+    let seen = count(&daemon.tree("halting")).expect("what it had counted is still there");
     succeeded(agent.tell(&["cont"]));
-    wait_until("the agent to count on", SOON, || count(&tree(&daemon, "halting")) > Some(seen));
+    wait_until("the agent to count on", SOON, || count(&daemon.tree("halting")) > Some(seen));
 }
 
 #[test]
@@ -159,7 +140,7 @@ fn agents_whose_shared_store_alone_ends_have_it_again_and_keep_what_is_their_own
     let policy = daemon.policy("extends: [base]\nmemory: {semantic_shared: team}\n");
     let (one, two) = (counting(&daemon, "one", &policy), counting(&daemon, "two", &policy));
     succeeded(one.exec(&["/bin/sh", "-c", "echo kept > /mem/semantic/kept"]));
-    let own = device(&tree(&daemon, "two"));
+    let own = device(&daemon.tree("two"));
     for round in 1..=2 {
         end(&daemon.place().join("run/shared/team"));
         for name in ["one", "two"] {
@@ -170,12 +151,12 @@ fn agents_whose_shared_store_alone_ends_have_it_again_and_keep_what_is_their_own
         assert_eq!(stdout(&kept), expected);
         let seen = succeeded(one.exec(&["/bin/cat", "/mem/semantic/kept"]));
         assert_eq!(stdout(&seen), format!("{expected}two\n"), "one file system for both");
-        let host = fs::read_to_string(tree(&daemon, "one").join("mem/semantic/kept"));
+        let host = fs::read_to_string(daemon.tree("one").join("mem/semantic/kept"));
         assert_eq!(host.expect("the host's view"), format!("{expected}two\n"));
-        let seen = count(&tree(&daemon, "one"));
-        wait_until("the agent to count on", SOON, || count(&tree(&daemon, "one")) > seen);
+        let seen = count(&daemon.tree("one"));
+        wait_until("the agent to count on", SOON, || count(&daemon.tree("one")) > seen);
     }
-    assert_eq!(device(&tree(&daemon, "two")), own, "their own mounts stay");
+    assert_eq!(device(&daemon.tree("two")), own, "their own mounts stay");
     drop((one, two));
-    wait_until("the mounts to go with the agents", SOON, || mounted(daemon.place()) == 0);
+    wait_until("the mounts to go with the agents", SOON, || daemon.mounts() == 0);
 }

@@ -129,6 +129,34 @@ impl Daemon {
         path
     }
 
+    /// Where an agent's files stand on the host.
+    #[must_use]
+    pub fn tree(&self, name: &str) -> PathBuf {
+        self.place().join("run/agents").join(name)
+    }
+
+    /// The agentos-vfs of its agents.
+    ///
+    /// # Panics
+    /// When there is none.
+    #[must_use]
+    pub fn vfs(&self) -> i32 {
+        let socket = self.place().join("run/vfs.sock").display().to_string();
+        let serves = |pid: &i32| crate::judge::command_line(*pid).contains(&socket);
+        crate::judge::all_processes().into_iter().find(serves).expect("agentos-vfs runs")
+    }
+
+    /// How many file systems are mounted in its run directory.
+    ///
+    /// # Panics
+    /// Without /proc.
+    #[must_use]
+    pub fn mounts(&self) -> usize {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+        let run = self.place().join("run").display().to_string();
+        mounts.lines().filter(|line| line.contains(&run)).count()
+    }
+
     /// agentctl with its socket, to be completed and started.
     #[must_use]
     pub fn command<S: AsRef<std::ffi::OsStr>>(&self, words: &[S]) -> Command {

@@ -26,6 +26,7 @@
 mod agent;
 mod audit;
 mod binaries;
+mod chance;
 mod daemon;
 pub mod disk;
 pub mod exam;
@@ -44,6 +45,7 @@ use std::time::{Duration, Instant};
 
 pub use agent::Agent;
 pub use binaries::binary;
+pub use chance::{Chance, times};
 pub use daemon::Daemon;
 pub use held::Held;
 pub use hostile::{hostile, own_processes, probe};
