@@ -91,6 +91,27 @@ fn an_agent_is_stopped_for_review_where_its_policy_says_so() {
 }
 
 #[test]
+fn a_time_to_live_goes_on_when_the_server_dies() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let agent = counting(&daemon, "going", Path::new("base"));
+    let script =
+        "cd /mem/working; mkdir -p d/e; for f in a d/e/b; do echo x > $f; setfattr -n user.agentos.ttl -v 3 $f; done;
+        echo x > stays";
+    succeeded(agent.exec(&["/bin/sh", "-c", script]));
+    kill(daemon.vfs());
+    wait_until("new mounts", SOON, || events(&daemon, "going").contains("mounted anew"));
+    let working = daemon.tree("going").join("mem/working");
+    assert!(working.join("d/e/b").exists(), "the control: it is there until then");
+    // Listed and not looked up, which would end what has expired by itself.
+    let names = |directory: &Path| fs::read_dir(directory).map_or(0, Iterator::count);
+    wait_until("both to go", SOON, || names(&working.join("d/e")) == 0 && names(&working) == 3);
+    assert!(working.join("stays").exists());
+}
+
+#[test]
 fn an_agent_whose_mount_alone_ends_gets_another_and_its_neighbour_keeps_its_own() {
     if !tests::is_root() {
         return;

@@ -70,7 +70,10 @@ impl Kernel {
 
 /// A mount that has answered the kernel's first request.
 #[derive(Debug)]
-pub struct Mounted(Session<Adapter>);
+pub struct Mounted {
+    session: Session<Adapter>,
+    expiry: Arc<Expiry>,
+}
 
 impl Mounted {
     /// Answers FUSE_INIT on a mounted /dev/fuse.
@@ -85,7 +88,7 @@ impl Mounted {
             Adapter { tree, terms, backing: Mutex::default(), waits: Arc::default(), expiry: Arc::clone(&expiry) };
         let session = Session::from_fd(adapter, device, SessionACL::All, config)?;
         expiry.begin(Kernel(session.notifier()));
-        Ok(Self(session))
+        Ok(Self { session, expiry })
     }
 
     /// Serves until the file system is unmounted.
@@ -93,7 +96,9 @@ impl Mounted {
     /// # Errors
     /// When the device fails.
     pub fn serve(self) -> io::Result<()> {
-        self.0.run()
+        // What was found since may expire.
+        self.expiry.look();
+        self.session.run()
     }
 }
 
