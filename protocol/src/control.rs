@@ -3,7 +3,9 @@
 //! A type `M` with [`Method`] is the call's parameters; `M::Reply` the reply's. Methods that follow something reply
 //! many times (`more`); each type says so. Descriptors travel beside the message, in the order its type names.
 
+use crate::action::ExecuteReply;
 use crate::agent::{Agent, Details, ExecId, Exit};
+use crate::approval::Approval;
 use crate::bytes::Bytes;
 use crate::denial::{Completeness, Denial};
 use crate::event::Event;
@@ -12,6 +14,9 @@ use crate::signal::Signal;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 pub use crate::doctor::{Doctor, DoctorReply};
+pub use crate::governing::{
+    Approvals, ApprovalsReply, AuditLog, AuditLogReply, AuditStatus, AuditStatusReply, DecideApproval, Perform,
+};
 pub use crate::memory::{
     FinishRestore, ListMemories, ListMemoriesReply, OpenMemory, OpenMemoryReply, RemoveMemory, RestoreMemory,
     RestoreMemoryReply,
@@ -62,6 +67,11 @@ methods! {
     RestoreMemory => RestoreMemoryReply,
     FinishRestore => Empty,
     RemoveMemory => Empty,
+    Perform => ExecuteReply,
+    AuditLog => AuditLogReply,
+    AuditStatus => AuditStatusReply,
+    Approvals => ApprovalsReply,
+    DecideApproval => Approval,
 }
 
 /// A reply that says only "done".

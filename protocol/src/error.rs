@@ -29,6 +29,26 @@ pub enum ControlError {
         /// Names that remember something (at most 20).
         known: Vec<String>,
     },
+    /// No approval has that name, or it is another user's.
+    #[error("no action {id} waits for approval (agentctl approvals lists those that do)")]
+    NoSuchApproval {
+        /// What was asked for.
+        id: String,
+    },
+    /// The approval cannot be decided so.
+    #[error("{id} cannot be decided: {why}")]
+    WrongApproval {
+        /// Which.
+        id: String,
+        /// Why, and what to do.
+        why: String,
+    },
+    /// It must be recorded before it is done, and cannot be.
+    #[error("nothing was done, because it cannot be recorded: {message}")]
+    NoAudit {
+        /// Why, and the remedy.
+        message: String,
+    },
     /// What the name remembers is in use.
     #[error("the memory of {name:?} is in use: {why}")]
     MemoryBusy {
@@ -145,16 +165,18 @@ impl ControlError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NoSuchAgent { .. } | Self::NoSuchMemory { .. } => exit_code::NO_SUCH_AGENT,
+            Self::NoSuchAgent { .. } | Self::NoSuchMemory { .. } | Self::NoSuchApproval { .. } => {
+                exit_code::NO_SUCH_AGENT
+            }
             Self::NameInUse { .. } => exit_code::NAME_IN_USE,
-            Self::WrongState { .. } | Self::MemoryBusy { .. } => exit_code::WRONG_STATE,
+            Self::WrongState { .. } | Self::MemoryBusy { .. } | Self::WrongApproval { .. } => exit_code::WRONG_STATE,
             Self::BadPolicy { .. } => exit_code::BAD_POLICY,
             Self::NotStarted { .. } => exit_code::NOT_STARTED,
             Self::CannotExecute { absent: true, .. } => exit_code::NOT_FOUND,
             Self::CannotExecute { absent: false, .. } => exit_code::NOT_EXECUTABLE,
             Self::NotPermitted { .. } => exit_code::NOT_PERMITTED,
             Self::BadParameter { .. } => exit_code::USAGE,
-            Self::Limit { .. } | Self::Internal { .. } => exit_code::FAILED,
+            Self::Limit { .. } | Self::NoAudit { .. } | Self::Internal { .. } => exit_code::FAILED,
         }
     }
 

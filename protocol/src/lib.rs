@@ -2,7 +2,8 @@
 //!
 //! Pure data: no I/O, no clock, no `unsafe`. The daemon and the command line speak these types over the Varlink wire
 //! (NUL-ended JSON objects, descriptors beside them); [`wire`] holds the frame, [`control`] the interface
-//! `io.agentos.Control`, whose text in Varlink's own language is [`control::INTERFACE`].
+//! `io.agentos.Control`, whose text in Varlink's own language is [`control::INTERFACE`]; agents have one of their own,
+//! [`kernel`].
 //!
 //! ```text
 //!   agentctl ── wire::Call{method, parameters, more} ──► agentosd
@@ -10,15 +11,21 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod action;
 pub mod agent;
+pub mod approval;
+pub mod audit;
 pub mod bytes;
 pub mod control;
 pub mod denial;
 pub mod doctor;
 pub mod error;
 pub mod event;
+pub mod executor;
 pub mod exit_code;
+pub mod governing;
 pub mod ids;
+pub mod kernel;
 pub mod memory;
 pub mod signal;
 pub mod text;
