@@ -39,6 +39,11 @@ pub(crate) struct Config {
     pub(crate) vfs_passthrough: bool,
     /// List what the kernel refuses agents.
     pub(crate) denial_log: bool,
+    /// The name of a new audit log, like a URL without the scheme; `HOSTNAME/agentos-audit` when absent.
+    pub(crate) audit_origin: Option<String>,
+    /// Bytes of the audit log that are kept; everything when absent.
+    #[serde(deserialize_with = "some_bytes")]
+    pub(crate) audit_max_size: Option<u64>,
 }
 
 /// A range of host uids.
@@ -68,6 +73,8 @@ impl Default for Config {
             vfs_path: None,
             vfs_passthrough: true,
             denial_log: true,
+            audit_origin: None,
+            audit_max_size: None,
         }
     }
 }
@@ -75,6 +82,10 @@ impl Default for Config {
 /// An amount of bytes in the language of policies.
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Size::deserialize(deserializer).map(Size::bytes)
+}
+
+fn some_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    bytes(deserializer).map(Some)
 }
 
 /// Why there is no configuration.

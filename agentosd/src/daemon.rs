@@ -5,6 +5,7 @@ use crate::caller::Caller;
 use crate::config::Config;
 use crate::denial;
 use crate::events::EventLog;
+use crate::gate::{self, Gate};
 use crate::memory::{self, Memory, Wanted};
 use crate::places::{Full, Places};
 use crate::plan::{self, Identities, Own};
@@ -18,6 +19,7 @@ use protocol::agent::{Agent, State};
 use protocol::control::Run;
 use protocol::doctor::Check;
 use protocol::error::ControlError;
+use protocol::event::Event;
 use protocol::ids::{AgentId, AgentName};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -33,8 +35,10 @@ pub(crate) struct Daemon {
     pub(crate) own: Own,
     /// Records.
     pub(crate) store: Store,
-    /// Events.
+    /// Events, as operators read them.
     pub(crate) events: EventLog,
+    /// The audit log, and with it every verdict.
+    pub(crate) gate: Arc<Gate>,
     /// Names.
     pub(crate) registry: Registry,
     /// What is kept of ended agents.
@@ -72,6 +76,14 @@ impl Daemon {
     /// Something to hold while the daemon must not end.
     pub(crate) fn alive(&self) -> Option<mpsc::Sender<()>> {
         self.alive.upgrade()
+    }
+
+    /// Adds an event, and notes it in the audit log unless it was recorded before it happened.
+    pub(crate) fn event(&self, owner: u32, event: Event) {
+        if let Some(record) = gate::of_event(&event, owner) {
+            self.gate.note(&record);
+        }
+        self.events.append(owner, event);
     }
 
     /// Decides a launch and begins it.

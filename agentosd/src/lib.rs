@@ -20,6 +20,7 @@ mod doors;
 mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod gate;
 mod group;
 mod journal;
 mod lifecycle;

@@ -93,7 +93,7 @@ impl Daemon {
 
     fn memory_event(&self, (name, owner): (&AgentName, u32), caller: &Caller, what: What) {
         let by = Some(caller.recorded());
-        self.events.append(owner, Event { seq: 0, time_us: now(), agent: name.clone(), id: None, by, what });
+        self.event(owner, Event { seq: 0, time_us: now(), agent: name.clone(), id: None, by, what });
     }
 
     /// Has a name forget everything.

@@ -1,5 +1,6 @@
 //! From the command line to a daemon that is ready, and to its end.
 
+mod audit;
 mod leftovers;
 mod programs;
 mod service_manager;
@@ -10,6 +11,7 @@ use crate::daemon::Daemon;
 use crate::directories::{self, Held};
 use crate::doors::Control;
 use crate::events::EventLog;
+use crate::gate::Gate;
 use crate::group;
 use crate::journal;
 use crate::memory::{self, Memory};
@@ -201,6 +203,7 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
         store: daemon.store.clone(),
         memory: daemon.memory.clone(),
         events: daemon.events.clone(),
+        gate: Arc::clone(&daemon.gate),
     };
     daemon.pool.close();
     drop(daemon);
@@ -214,6 +217,7 @@ struct Closing {
     store: Store,
     memory: Memory,
     events: EventLog,
+    gate: Arc<Gate>,
 }
 
 async fn close(closing: Closing, grounds: Grounds) -> anyhow::Result<()> {
@@ -225,9 +229,11 @@ async fn close(closing: Closing, grounds: Grounds) -> anyhow::Result<()> {
     }
     // The one must not keep the other from being put away.
     let (kept, ended) = (closing.store.close(), closing.memory.close().await);
+    let sealed = tokio::task::block_in_place(|| audit::close(closing.gate));
     let closed = grounds.hierarchies.close();
     kept?;
     ended?;
+    sealed?;
     Ok(closed?)
 }
 
@@ -251,6 +257,7 @@ fn assemble(
     let store = Store::open(&grounds.state.path)?;
     let path = store.events();
     let events = EventLog::open(&path).with_context(|| format!("cannot open the event log {}", path.display()))?;
+    let gate = audit::open(&grounds.state.path, &config)?;
     let uids = Uids::open(Path::new(LOCKS), config.uid_range)?;
     if let Err(why) = &denials {
         journal::warning(format_args!("denials are not listed: {why}"));
@@ -290,6 +297,7 @@ fn assemble(
         own: Own { state: grounds.state.path.clone(), run: grounds.run.path.clone() },
         store,
         events,
+        gate,
         registry: Registry::default(),
         retention: Retention::new(kept),
         memory,

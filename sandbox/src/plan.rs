@@ -176,6 +176,8 @@ pub enum Place {
     Policy,
     /// `/tools`: read and execute.
     Tools,
+    /// Beneath `/run/agentos`: the agent's sockets, nothing more than connecting to them.
+    Sockets,
 }
 
 /// A Landlock rule: what may be done beneath a path inside.

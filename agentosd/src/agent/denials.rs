@@ -1,7 +1,9 @@
-//! Keeps an agent's denials: from the kernel's log to its file, counted for `ps`.
+//! Keeps an agent's denials: from the kernel's log to its file and the audit log, counted for `ps`.
 
+use crate::gate::{Gate, of_denial};
 use crate::journal;
 use protocol::agent::Agent;
+use protocol::audit::{AgentRef, Record};
 use protocol::denial::Denial;
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
@@ -48,15 +50,27 @@ pub(super) struct Keeper {
     pub(super) recent: watch::Receiver<Recent>,
 }
 
+/// Where and as whose they are recorded.
+#[derive(Debug)]
+pub(super) struct Recorded {
+    pub(super) gate: Arc<Gate>,
+    pub(super) agent: AgentRef,
+    pub(super) policy_digest: String,
+}
+
 /// Starts to keep what comes.
-pub(super) fn start(path: PathBuf, sink: mpsc::Receiver<Denial>, publish: Arc<watch::Sender<Agent>>) -> Keeper {
+pub(super) fn start(
+    to: (PathBuf, Recorded),
+    sink: mpsc::Receiver<Denial>,
+    publish: Arc<watch::Sender<Agent>>,
+) -> Keeper {
     let (show, recent) = watch::channel(Recent::default());
-    Keeper { work: tokio::spawn(keep(path, sink, (publish, show))), recent }
+    Keeper { work: tokio::spawn(keep(to, sink, (publish, show))), recent }
 }
 
 /// Writes what comes until the log has finished with the agent.
 async fn keep(
-    path: PathBuf,
+    (path, recorded): (PathBuf, Recorded),
     mut sink: mpsc::Receiver<Denial>,
     (publish, show): (Arc<watch::Sender<Agent>>, watch::Sender<Recent>),
 ) {
@@ -64,6 +78,9 @@ async fn keep(
     while sink.recv_many(&mut batch, BATCH).await > 0 {
         let (path, denials) = (path.clone(), std::mem::take(&mut batch));
         show.send_modify(|recent| recent.add(&denials));
+        let Recorded { gate, agent, policy_digest } = &recorded;
+        let records: Vec<Record> = denials.iter().map(|denial| of_denial(agent, policy_digest, denial)).collect();
+        gate.note_all(records).await;
         let count = u64::try_from(denials.len()).unwrap_or(u64::MAX);
         let written = tokio::task::spawn_blocking(move || append(&path, &denials).map_err(|e| (path, e))).await;
         if let Ok(Err((path, error))) = written {

@@ -5,10 +5,12 @@ use super::launch::failed;
 use super::task::{Task, stage_failed};
 use super::{Answer, Further};
 use crate::caller::Caller;
+use crate::gate;
 use crate::journal;
 use crate::lifecycle;
 use crate::plan;
 use protocol::agent::{ExecId, Exit};
+use protocol::audit::Kind;
 use protocol::control::{Exec, Window};
 use protocol::error::ControlError;
 use protocol::event::What;
@@ -96,7 +98,10 @@ impl Furthers {
 
 impl Task {
     /// Orders a further process; the answer comes with the stage's report.
-    pub(super) fn exec(&mut self, exec: Exec, fds: Vec<OwnedFd>, (caller, answer): (Caller, Answer<Further>)) {
+    pub(super) async fn exec(&mut self, exec: Exec, fds: Vec<OwnedFd>, (caller, answer): (Caller, Answer<Further>)) {
+        if let Err(error) = self.sealed(Kind::Exec, &gate::words(&exec.command), &caller).await {
+            return answer.send(Err(error)).unwrap_or(());
+        }
         let live = match self.allowed(lifecycle::Request::Exec) {
             Ok(live) => live,
             Err(error) => return answer.send(Err(error)).unwrap_or(()),

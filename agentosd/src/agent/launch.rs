@@ -6,6 +6,7 @@ use super::{Answer, Handle, INBOX, ending};
 use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::denial::Registration;
+use crate::gate;
 use crate::journal;
 use crate::memory::{Seat, Wanted};
 use crate::places::Place;
@@ -15,6 +16,7 @@ use crate::store::{Record, StoreError};
 use crate::uids::AgentUid;
 use policies::OnVfsLoss;
 use protocol::agent::State;
+use protocol::audit::{self, Answer as Decision, Kind};
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::What;
@@ -83,7 +85,7 @@ impl Task {
     }
 
     async fn start(&mut self, launching: Launching) -> Result<Live, ControlError> {
-        let Launching { record, launch, wanted, fds, uid, place, caller: _ } = launching;
+        let Launching { record, launch, wanted, fds, uid, place, caller } = launching;
         let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
         let stage = self.daemon.pool.take().await.map_err(not_started)?;
         self.record = record;
@@ -94,16 +96,21 @@ impl Task {
         let written = async move { tokio::task::block_in_place(move || store.create(&begun)) };
         let memory = self.daemon.memory.clone();
         // Its files are made and served while the stage builds everything else.
+        let sealing = self.daemon.gate.clone();
+        let launched = self.launched(&caller, &launch);
+        let sealing = async move { sealing.seal(&launched).await.map_err(|error| error.refused()) };
         let building = async {
             let (keeper, log) = tokio::join!(self.register(&stage, uid.get()), written);
             (keeper, order_launch((stage, log), launch, fds))
         };
-        let (seat, (keeper, ordered)) = tokio::join!(Seat::take(&memory, wanted), building);
+        let (seat, (keeper, ordered), sealed) = tokio::join!(Seat::take(&memory, wanted), building, sealing);
         let alive = self.daemon.alive();
         let (seat, served) = match seat {
             Ok(seat) => (Some(Arc::new(seat)), Ok(())),
             Err(error) => (None, Err(error)),
         };
+        // Nothing of the agent runs before it is served, and it is not served before its launch is on record.
+        let served = served.and(sealed.map(drop));
         let holdings = Holdings { uid, _place: place, _alive: alive, keeper, seat };
         let begun = match (ordered, served) {
             (Ok(ordered), Ok(())) => self.begin(ordered).await,
@@ -117,6 +124,19 @@ impl Task {
                 Err(error)
             }
         }
+    }
+
+    /// The record of the launch.
+    fn launched(&self, caller: &Caller, launch: &plan::Launch) -> audit::Record {
+        let agent = &self.record.agent;
+        let mut record = audit::Record::new(Kind::Launch, gate::words(&agent.command));
+        record.agent = Some(gate::subject(agent));
+        record.by = Some(caller.recorded());
+        record.decision = Some(Decision::Allow);
+        record.rule = Some(format!("policy {}", agent.policy));
+        record.policy_digest = Some(agent.policy_digest.clone());
+        record.outcome = Some(launch.view.join("; "));
+        record
     }
 
     /// Asks for the agent's denials, before its domain is made.
@@ -134,7 +154,12 @@ impl Task {
         log.register(Registration { uid, init_pid, policy, sink, resume: None }).await;
         self.publish.send_modify(|agent| agent.denials = Some(0));
         let path = self.daemon.store.denials(self.record.agent.id);
-        Some(denials::start(path, denials, Arc::clone(&self.publish)))
+        let recorded = denials::Recorded {
+            gate: Arc::clone(&self.daemon.gate),
+            agent: gate::subject(&self.record.agent),
+            policy_digest: self.record.agent.policy_digest.clone(),
+        };
+        Some(denials::start((path, recorded), denials, Arc::clone(&self.publish)))
     }
 
     /// Has the stage go on once the agent's files are served, and waits until the main process runs.

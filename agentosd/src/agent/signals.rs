@@ -7,6 +7,7 @@ use super::{Answer, SignalOrder};
 use crate::journal;
 use crate::lifecycle::{Request, Verdict, decide};
 use protocol::agent::{ExecId, State};
+use protocol::audit::Kind;
 use protocol::control::KillReply;
 use protocol::error::ControlError;
 use protocol::event::What;
@@ -27,7 +28,12 @@ impl Task {
         let result = match order.exec {
             Some(exec) => self.signal_further(exec, order.signal),
             None if order.signal == Signal::STOP && self.can_stop() => return self.stop(order, answer),
-            None => self.signal_agent(order.signal).await,
+            // What only takes away waits for nobody; anything else is on record first.
+            None if matches!(order.signal, Signal::KILL | Signal::STOP) => self.signal_agent(order.signal).await,
+            None => match self.sealed(Kind::Signal, &order.signal.to_string(), &order.caller).await {
+                Ok(()) => self.signal_agent(order.signal).await,
+                Err(error) => Err(error),
+            },
         };
         self.conclude(order, result, answer).await;
     }

@@ -10,12 +10,14 @@ use super::stopping::{self, Stopping};
 use super::{Answer, Request, now};
 use crate::caller::Caller;
 use crate::daemon::Daemon;
+use crate::gate;
 use crate::journal;
 use crate::lifecycle::{self, Verdict, decide};
 use crate::memory::Seat;
 use crate::stage::{Link, Stage};
-use crate::store::Record;
+use crate::store;
 use protocol::agent::{Agent, Details, Exit, State, Usage};
+use protocol::audit::{Answer as Decision, Kind, Record};
 use protocol::control::KillReply;
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
@@ -34,7 +36,7 @@ use tokio::task::JoinHandle;
 #[derive(Debug)]
 pub(crate) struct Task {
     pub(super) daemon: Arc<Daemon>,
-    pub(super) record: Record,
+    pub(super) record: store::Record,
     pub(super) publish: Arc<watch::Sender<Agent>>,
     inbox: mpsc::Receiver<Request>,
     live: Option<Live>,
@@ -116,7 +118,7 @@ enum Woken {
 impl Task {
     pub(super) fn with(
         daemon: Arc<Daemon>,
-        record: Record,
+        record: store::Record,
         inbox: mpsc::Receiver<Request>,
         publish: Arc<watch::Sender<Agent>>,
     ) -> Self {
@@ -180,7 +182,17 @@ impl Task {
         let Agent { name, id, owner, .. } = &self.record.agent;
         let by = by.map(Caller::recorded);
         let event = Event { seq: 0, time_us: now(), agent: name.clone(), id: Some(*id), by, what };
-        self.daemon.events.append(*owner, event);
+        self.daemon.event(*owner, event);
+    }
+
+    /// Records what a caller is about to have done with this agent; what cannot be recorded is not done.
+    pub(super) async fn sealed(&self, kind: Kind, attempted: &str, caller: &Caller) -> Result<(), ControlError> {
+        let mut record = Record::new(kind, attempted);
+        record.agent = Some(gate::subject(&self.record.agent));
+        record.by = Some(caller.recorded());
+        record.decision = Some(Decision::Allow);
+        record.policy_digest = Some(self.record.agent.policy_digest.clone());
+        self.daemon.gate.seal(&record).await.map(drop).map_err(|error| error.refused())
     }
 
     /// The living part, when the state allows the request.
@@ -202,7 +214,7 @@ impl Task {
         // Whoever asked may have gone, here and below.
         match request {
             Request::Signal { order, answer } => self.signal(order, answer).await,
-            Request::Exec { exec, fds, caller, answer } => self.exec(exec, fds, (caller, answer)),
+            Request::Exec { exec, fds, caller, answer } => self.exec(exec, fds, (caller, answer)).await,
             Request::Attach { fds, answer } => answer.send(self.attach(fds)).unwrap_or(()),
             Request::Detach { exec, answer } => answer.send(self.detach(exec)).unwrap_or(()),
             Request::Resize { exec, window, answer } => answer.send(self.resize(exec, window)).unwrap_or(()),

@@ -72,9 +72,7 @@ fn ended(daemon: &Daemon, mut record: Record) -> anyhow::Result<Record> {
     (agent.ended_us, agent.exit) = (Some(agent::now()), Some(exit.clone()));
     let (agent, owner) = (record.agent.clone(), record.agent.owner);
     let what = What::Exited { exit };
-    daemon
-        .events
-        .append(owner, Event { seq: 0, time_us: agent::now(), agent: agent.name, id: Some(agent.id), by: None, what });
+    daemon.event(owner, Event { seq: 0, time_us: agent::now(), agent: agent.name, id: Some(agent.id), by: None, what });
     daemon.store.save(&record)?;
     Ok(record)
 }

@@ -28,14 +28,17 @@ pub(super) const WRITABLE: &str = "/.agentos/write";
 pub(super) const READABLE: &str = "/.agentos/read";
 /// Above what it may read and execute.
 pub(super) const EXECUTABLE: &str = "/.agentos/execute";
+/// Above sockets. No rule is about it: to connect needs none.
+const CONNECTABLE: &str = "/.agentos/connect";
 
-/// The links, and what they lead to.
-const LINKS: [(&str, Place); 5] = [
-    ("mem", Place::Memory),
-    ("state", Place::State),
-    ("ipc", Place::Ipc),
-    ("policy", Place::Policy),
-    ("tools", Place::Tools),
+/// The links, what they lead to, and what of it.
+const LINKS: [(&str, Place, &str); 6] = [
+    ("mem", Place::Memory, ""),
+    ("state", Place::State, ""),
+    ("ipc", Place::Ipc, ""),
+    ("policy", Place::Policy, ""),
+    ("tools", Place::Tools, ""),
+    ("run/agentos/kernel.sock", Place::Sockets, "kernel.sock"),
 ];
 
 impl Place {
@@ -47,6 +50,7 @@ impl Place {
             Self::Ipc => (WRITABLE, "ipc"),
             Self::Policy => (READABLE, "policy"),
             Self::Tools => (EXECUTABLE, "tools"),
+            Self::Sockets => (CONNECTABLE, "sockets"),
         };
         Path::new(above).join(name)
     }
@@ -54,7 +58,7 @@ impl Place {
     fn attributes(self) -> Attributes<'static> {
         let executable = self == Self::Tools;
         Attributes {
-            read_only: matches!(self, Self::Policy | Self::Tools),
+            read_only: matches!(self, Self::Policy | Self::Tools | Self::Sockets),
             no_exec: !executable,
             exec: executable,
             no_dev: true,
@@ -68,11 +72,15 @@ impl Place {
 
 /// Makes the links and the directories that they lead to, in the root that is being made in the working directory.
 pub(super) fn make_places() -> Step {
-    for (name, place) in LINKS {
+    for (name, place, of_it) in LINKS {
         let path = place.path();
         let here = path.strip_prefix("/").unwrap_or(&path);
+        let target = if of_it.is_empty() { path.clone() } else { path.join(of_it) };
         fs::create_dir_all(here).attempt_on("make the directory", &path)?;
-        symlink(&path, name).attempt_on("make the link to", &path)?;
+        if let Some(above) = Path::new(name).parent() {
+            fs::create_dir_all(above).attempt_on("make the directory", above)?;
+        }
+        symlink(&target, name).attempt_on("make the link to", &target)?;
     }
     Ok(())
 }

@@ -1,0 +1,233 @@
+//! Verdicts. Only [`super::Gate`] makes one, out of a record that is on disk.
+
+use policies::{AccessRequest, Decision, Effect, Filter, Mode, Rate, Reason, Table};
+use protocol::action::RefusalReason;
+use protocol::audit::{AgentRef, Answer, Kind, Record, StoppedBy};
+use protocol::event::Caller;
+use trust::log::Sealed;
+
+/// What may happen.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// It may be done, once.
+    Allowed(Permit),
+    /// A person is to be asked.
+    Held {
+        /// What holds then.
+        terms: Allowed,
+        /// The record's number.
+        seq: u64,
+    },
+    /// It is not done.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+        /// The record's number.
+        seq: u64,
+    },
+}
+
+/// The right to do one thing once: not copied, and made of a sealed record.
+#[derive(Debug)]
+pub(crate) struct Permit {
+    terms: Allowed,
+    sealed: Sealed,
+}
+
+impl Permit {
+    /// Within what it may be done.
+    pub(crate) fn terms(&self) -> &Allowed {
+        &self.terms
+    }
+
+    /// The record's number.
+    pub(crate) fn seq(&self) -> u64 {
+        self.sealed.seq()
+    }
+}
+
+/// What was decided, before it is sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Terms {
+    /// It may be done.
+    Allow(Allowed),
+    /// A person is to be asked.
+    Hold(Allowed),
+    /// It may not.
+    Deny(Refusal),
+}
+
+/// What comes with an answer that is no refusal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Allowed {
+    /// The rule, with its place.
+    pub(crate) rule: Option<String>,
+    /// Nothing may be changed.
+    pub(crate) read_only: bool,
+    /// Personal data is taken out.
+    pub(crate) filters_pii: bool,
+    /// Most bytes.
+    pub(crate) max_bytes: Option<u64>,
+    /// How often: whose count it is, how often in how long, and in all.
+    pub(crate) budgets: Vec<Budget>,
+    /// The policy refuses it and only records: mode `audit`.
+    pub(crate) would_deny: Option<Refusal>,
+}
+
+/// How often what a rule allows may be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Budget {
+    /// Whose count it is.
+    pub(crate) rule: String,
+    /// How often in how long.
+    pub(crate) rate: Option<Rate>,
+    /// How often in all.
+    pub(crate) count: Option<u32>,
+}
+
+/// Why something is not done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// For programs.
+    pub(crate) reason: RefusalReason,
+    /// For people.
+    pub(crate) message: String,
+    /// The rule that decided, with its place.
+    pub(crate) rule: Option<String>,
+    /// The layer that refused.
+    pub(crate) stopped_by: StoppedBy,
+}
+
+impl Refusal {
+    /// One without a rule.
+    pub(crate) fn new(reason: RefusalReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), rule: None, stopped_by: StoppedBy::Policy }
+    }
+}
+
+impl Terms {
+    /// What the table says.
+    pub(crate) fn of(table: &Table, request: &AccessRequest) -> Self {
+        let decision = table.decide(request);
+        let audit_only = table.mode() == Mode::Audit;
+        match (decision.effect, &decision.reason) {
+            (Effect::Allow, _) => Self::Allow(Allowed::of(&decision)),
+            (Effect::RequireApproval, _) if !audit_only => Self::Hold(Allowed::of(&decision)),
+            // What nobody can carry out is not let through either.
+            (_, Reason::UnknownAction | Reason::IncompleteRequest) => Self::Deny(refusal(&decision)),
+            (_, _) if audit_only => {
+                Self::Allow(Allowed { would_deny: Some(refusal(&decision)), ..Allowed::of(&decision) })
+            }
+            (_, _) => Self::Deny(refusal(&decision)),
+        }
+    }
+}
+
+impl Allowed {
+    fn of(decision: &Decision<'_>) -> Self {
+        let obligations = &decision.obligations;
+        let budgets = obligations.budgets.iter().map(|budget| Budget {
+            rule: budget.rule.to_string(),
+            rate: budget.rate,
+            count: budget.count,
+        });
+        Self {
+            rule: decision.rule.map(|rule| rule.to_string()),
+            read_only: obligations.read_only,
+            filters_pii: obligations.filters.contains(Filter::Pii),
+            max_bytes: obligations.max_bytes.map(policies::Size::bytes),
+            budgets: budgets.collect(),
+            would_deny: None,
+        }
+    }
+}
+
+fn refusal(decision: &Decision<'_>) -> Refusal {
+    let reason = match decision.reason {
+        Reason::DeniedByRule => RefusalReason::DeniedByRule,
+        Reason::NotInLayer => RefusalReason::NotInLayer,
+        Reason::ReadOnly => RefusalReason::ReadOnly,
+        Reason::TooLarge => RefusalReason::TooLarge,
+        Reason::UnknownAction => RefusalReason::UnknownAction,
+        Reason::IncompleteRequest => RefusalReason::IncompleteRequest,
+        // The first two are no refusals; should they come here, nothing is granted by them.
+        Reason::Granted | Reason::ApprovalRequired | Reason::NothingGranted => RefusalReason::NothingGranted,
+    };
+    let rule = decision.rule.map(|rule| rule.to_string());
+    Refusal { reason, message: decision.reason.sentence().to_owned(), rule, stopped_by: StoppedBy::Policy }
+}
+
+/// What the record of a decision says besides the decision.
+#[derive(Clone, Debug)]
+pub(crate) struct About {
+    /// Whose request.
+    pub(crate) agent: Option<AgentRef>,
+    /// Who asked, when not the agent.
+    pub(crate) by: Option<Caller>,
+    /// In words.
+    pub(crate) attempted: String,
+    /// The action.
+    pub(crate) action: String,
+    /// The request's name.
+    pub(crate) request_id: String,
+    /// The action's digest.
+    pub(crate) digest: Option<String>,
+    /// The policy's digest.
+    pub(crate) policy_digest: Option<String>,
+    /// What the caller claimed.
+    pub(crate) without_effect: Vec<String>,
+    /// The process that asked.
+    pub(crate) pid: Option<i32>,
+    /// An approval that is used.
+    pub(crate) approval: Option<String>,
+}
+
+impl About {
+    pub(super) fn record(&self, terms: &Terms) -> Record {
+        let mut record = Record::new(Kind::Decision, self.attempted.clone());
+        record.agent.clone_from(&self.agent);
+        record.by = self.by;
+        record.pid = self.pid;
+        record.request_id = Some(self.request_id.clone());
+        record.action = Some(self.action.clone());
+        record.action_digest.clone_from(&self.digest);
+        record.policy_digest.clone_from(&self.policy_digest);
+        record.without_effect.clone_from(&self.without_effect);
+        record.approval.clone_from(&self.approval);
+        let refused = match terms {
+            Terms::Allow(allowed) => {
+                record.decision = Some(if allowed.would_deny.is_some() { Answer::WouldDeny } else { Answer::Allow });
+                record.rule.clone_from(&allowed.rule);
+                allowed.would_deny.as_ref()
+            }
+            Terms::Hold(allowed) => {
+                record.decision = Some(Answer::Hold);
+                record.rule.clone_from(&allowed.rule);
+                record.stopped_by = Some(StoppedBy::Approval);
+                None
+            }
+            Terms::Deny(refusal) => {
+                record.decision = Some(Answer::Deny);
+                record.stopped_by = Some(refusal.stopped_by);
+                Some(refusal)
+            }
+        };
+        if let Some(refusal) = refused {
+            record.rule.clone_from(&refusal.rule);
+            record.reason = Some(refusal.reason.word().to_owned());
+            record.outcome = Some(refusal.message.clone());
+        }
+        record
+    }
+}
+
+impl Verdict {
+    /// The only way to one.
+    pub(super) fn sealed(terms: Terms, sealed: Sealed) -> Self {
+        match terms {
+            Terms::Allow(terms) => Self::Allowed(Permit { terms, sealed }),
+            Terms::Hold(terms) => Self::Held { terms, seq: sealed.seq() },
+            Terms::Deny(refusal) => Self::Refused { refusal, seq: sealed.seq() },
+        }
+    }
+}
