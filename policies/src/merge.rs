@@ -90,19 +90,11 @@ impl Merged {
         self.note_not_enforced(document);
     }
 
+    /// An agent has no network of its own, so that where its connections may go is a promise that nothing keeps.
     fn note_not_enforced(&mut self, document: &Document) {
-        let file = &document.file;
-        let mut note = |key: &str, line: Option<u64>| {
-            if let Some(line) = line {
-                self.not_enforced.push(format!("`{key}` ({}:{line})", document.origin));
-            }
-        };
-        note("kernel", file.kernel.as_ref().map(line));
-        note("signals", file.signals.as_ref().map(line));
-        note("policies", file.policies.as_ref().map(line));
-        note("actions", file.actions.as_ref().map(line));
-        note("network", file.network.as_ref().map(line));
-        note("on_violation", file.on_violation.as_ref().map(line));
+        if let Some(network) = &document.file.network {
+            self.not_enforced.push(format!("`network` ({}:{})", document.origin, network.referenced.line()));
+        }
     }
 
     /// The effective policy under this name.
@@ -178,8 +170,4 @@ pub(crate) fn override_with<T, U>(
     if let Some(entry) = entry {
         *slot = Some(Rule { value: value(&entry.value), origin: document.origin_of(entry) });
     }
-}
-
-fn line<T>(spanned: &Spanned<T>) -> u64 {
-    spanned.referenced.line()
 }

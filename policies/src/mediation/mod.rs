@@ -1,7 +1,8 @@
 //! The keys by which requests are mediated: `kernel`, `signals`, `policies`, `actions`, `network`, `on_violation`.
 //!
 //! They are read strictly, so that a policy with a mistake in them never loads. What they come to is compiled into a
-//! [`crate::Table`], which decides; until the daemon asks one, an effective policy lists them as not enforced.
+//! [`crate::Table`], which decides. An agent has no network of its own yet, so an effective policy lists `network` as not
+//! enforced.
 
 mod action;
 mod check;
