@@ -56,8 +56,8 @@ pub use env::{EnvName, EnvValue};
 pub use json_schema::Written;
 pub use mediation::{
     ActionName, ActionPattern, ActionRule, Answer, AnswerSignal, Argv, Condition, Conditions, Effect, Filter,
-    HostPattern, Kind, Mediation, Method, Mode, NamePattern, NetworkRule, Param, ParamType, PathPattern, Port, Rate,
-    RegisteredAction, Statement,
+    HostPattern, Kind, Mediation, Method, Mode, NamePattern, NetworkRule, Param, ParamError, ParamType, PathPattern,
+    Port, Rate, RegisteredAction, Statement,
 };
 pub use memory::{Memory, OnVfsLoss, StoreName};
 pub use names::{Hostname, ProfileName};

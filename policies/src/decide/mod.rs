@@ -19,6 +19,7 @@ mod glob;
 mod index;
 mod layer;
 mod names;
+mod reach;
 mod request;
 mod table;
 mod tally;

@@ -8,6 +8,7 @@ mod action;
 mod check;
 mod merge;
 mod network;
+mod params;
 mod pattern;
 mod rule;
 mod show;
@@ -16,6 +17,7 @@ mod words;
 
 pub use action::{ActionName, ActionPattern, Kind, Param, ParamType, RegisteredAction};
 pub use network::{HostPattern, Method, NetworkRule, Port};
+pub use params::ParamError;
 pub use pattern::{NamePattern, PathPattern};
 pub use rule::{ActionRule, Argv, Conditions};
 pub use terms::{Condition, Effect, Filter, Statement};
