@@ -46,8 +46,8 @@ pub use bind::{BindError, Bound, BoundEnv, BoundFs, Content};
 pub use cases::{CaseError, CaseFailure, CaseReport, CaseTable, RequestWords, WordsError, shipped_cases};
 pub use cores::Cores;
 pub use decide::{
-    AccessRequest, Budget, Considered, DecidingRule, Decision, Explanation, Fate, Filters, LayerAnswer, Obligations,
-    Reason, RequestError, RequestHost, RequestPath, Table,
+    AccessRequest, Budget, Considered, DecidingRule, Decision, Explanation, Fate, Filters, ForbiddenAct, LayerAnswer,
+    Obligations, Reason, RequestError, RequestHost, RequestPath, Table,
 };
 pub use diff::{Change, Diff, Direction, diff};
 pub use digest::Digest;
@@ -56,8 +56,8 @@ pub use env::{EnvName, EnvValue};
 pub use json_schema::Written;
 pub use mediation::{
     ActionName, ActionPattern, ActionRule, Answer, AnswerSignal, Argv, Condition, Conditions, Effect, Filter,
-    HostPattern, Kind, Mediation, Method, Mode, NamePattern, NetworkRule, Param, ParamType, PathPattern, Port, Rate,
-    RegisteredAction, Statement,
+    HostPattern, Kind, Mediation, Method, Mode, NamePattern, NetworkRule, Param, ParamError, ParamType, PathPattern,
+    Port, Rate, RegisteredAction, Statement,
 };
 pub use memory::{Memory, OnVfsLoss, StoreName};
 pub use names::{Hostname, ProfileName};

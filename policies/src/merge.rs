@@ -39,6 +39,10 @@ struct SomeLimits {
     wall: Option<Rule<crate::TimeSpan>>,
     output: Option<Rule<crate::Size>>,
     file_size: Option<Rule<crate::Size>>,
+    cpu_time: Option<Rule<crate::TimeSpan>>,
+    actions: Option<Rule<u32>>,
+    action_rate: Option<Rule<crate::Rate>>,
+    repeats: Option<Rule<u32>>,
 }
 
 impl Merged {
@@ -86,19 +90,11 @@ impl Merged {
         self.note_not_enforced(document);
     }
 
+    /// An agent has no network of its own, so that where its connections may go is a promise that nothing keeps.
     fn note_not_enforced(&mut self, document: &Document) {
-        let file = &document.file;
-        let mut note = |key: &str, line: Option<u64>| {
-            if let Some(line) = line {
-                self.not_enforced.push(format!("`{key}` ({}:{line})", document.origin));
-            }
-        };
-        note("kernel", file.kernel.as_ref().map(line));
-        note("signals", file.signals.as_ref().map(line));
-        note("policies", file.policies.as_ref().map(line));
-        note("actions", file.actions.as_ref().map(line));
-        note("network", file.network.as_ref().map(line));
-        note("on_violation", file.on_violation.as_ref().map(line));
+        if let Some(network) = &document.file.network {
+            self.not_enforced.push(format!("`network` ({}:{})", document.origin, network.referenced.line()));
+        }
     }
 
     /// The effective policy under this name.
@@ -133,6 +129,10 @@ impl SomeLimits {
         override_with(&mut self.wall, document, entries.wall.as_ref(), |span| *span);
         override_with(&mut self.output, document, entries.output.as_ref(), |size| *size);
         override_with(&mut self.file_size, document, entries.file_size.as_ref(), |size| *size);
+        override_with(&mut self.cpu_time, document, entries.cpu_time.as_ref(), |span| *span);
+        override_with(&mut self.actions, document, entries.actions.as_ref(), count);
+        override_with(&mut self.action_rate, document, entries.action_rate.as_ref(), |rate| *rate);
+        override_with(&mut self.repeats, document, entries.repeats.as_ref(), count);
     }
 
     fn finish(self, policy: &str) -> Result<Limits, ResolveError> {
@@ -145,6 +145,10 @@ impl SomeLimits {
             wall: self.wall,
             output: self.output,
             file_size: self.file_size,
+            cpu_time: self.cpu_time,
+            actions: self.actions,
+            action_rate: self.action_rate,
+            repeats: self.repeats,
         })
     }
 }
@@ -166,8 +170,4 @@ pub(crate) fn override_with<T, U>(
     if let Some(entry) = entry {
         *slot = Some(Rule { value: value(&entry.value), origin: document.origin_of(entry) });
     }
-}
-
-fn line<T>(spanned: &Spanned<T>) -> u64 {
-    spanned.referenced.line()
 }

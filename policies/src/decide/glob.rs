@@ -3,6 +3,10 @@
 //! A star remembers one place to come back to and forgets it when the next star is met, because what the earlier one
 //! took can never need to change. A match therefore costs at most the product of the two lengths, whatever the pattern.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
 /// A part of a pattern of names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Token {
@@ -133,6 +137,17 @@ impl Glob {
             format!("/{}", self.0.iter().filter_map(component).collect::<Vec<_>>().join("/"))
         };
         [path(None), path(Some(filler))]
+    }
+
+    /// The components before the first with a pattern character, and what is left.
+    pub(crate) fn divided(&self) -> (PathBuf, &[Component]) {
+        let literal = self.0.iter().map_while(|component| match component {
+            Component::Literal(name) => Some(OsStr::from_bytes(name)),
+            Component::Wild(_) | Component::Any => None,
+        });
+        let mut path = PathBuf::from("/");
+        path.extend(literal.clone());
+        (path, &self.0[literal.count()..])
     }
 
     /// Whether the absolute, normalised `path` is meant.

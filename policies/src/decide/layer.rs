@@ -47,30 +47,47 @@ impl Layer {
 
     /// The layer's answer about one path of a request; none if it has no opinion.
     pub(crate) fn answer(&self, request: &AccessRequest, kind: Kind, path: Option<&[u8]>) -> Option<Decision<'_>> {
-        let met = Needs::met_by(kind);
         let mut tally = Tally::default();
-        let named = self.named.get(request.action.as_str());
-        // What `network` says is about no action, so `*` does not mean it.
-        let indices = [named, (kind != Kind::Network).then_some(&self.any)];
-        for index in indices.into_iter().flatten() {
-            index.visit(request, path, |id| {
-                let rule = self.rule(id);
-                if rule.is_about(met) && rule.cheap_miss(request).is_none() {
-                    tally.add(rule, id);
-                }
-            });
-            if !tally.is_empty() {
-                break;
-            }
-        }
+        self.matching((request, path), kind, |id, rule| tally.add(rule, id));
         let opinion = || match self.part {
             Part::Grants => Some(Decision::refused(Reason::NothingGranted)),
             Part::Narrows => {
-                let allows = indices.into_iter().flatten().any(|index| index.allows_something(met));
+                let met = Needs::met_by(kind);
+                let allows = self.indices(&request.action, kind).any(|index| index.allows_something(met));
                 allows.then(|| Decision::refused(Reason::NotInLayer))
             }
         };
         tally.decision((&self.name, &self.rules), request, kind).or_else(opinion)
+    }
+
+    /// Calls `found` with the matching rules that count; with some of them more than once.
+    pub(crate) fn matching<'l>(
+        &'l self,
+        (request, path): (&AccessRequest, Option<&[u8]>),
+        kind: Kind,
+        mut found: impl FnMut(RuleId, &'l CompiledRule),
+    ) {
+        let met = Needs::met_by(kind);
+        let mut none = true;
+        for index in self.indices(&request.action, kind) {
+            index.visit(request, path, |id| {
+                let rule = self.rule(id);
+                if rule.is_about(met) && rule.cheap_miss(request).is_none() {
+                    none = false;
+                    found(id, rule);
+                }
+            });
+            if !none {
+                break;
+            }
+        }
+    }
+
+    /// The rules that name the action, then those about all.
+    fn indices(&self, action: &ActionName, kind: Kind) -> impl Iterator<Item = &Index> {
+        // What `network` says is about no action, so `*` does not mean it.
+        let any = (kind != Kind::Network).then_some(&self.any);
+        self.named.get(action).into_iter().chain(any)
     }
 
     pub(crate) fn rule(&self, id: RuleId) -> &CompiledRule {

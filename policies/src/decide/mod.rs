@@ -11,6 +11,7 @@
 //! matching rules of equal standing deny beats approval beats allow, and what comes with the allowing ones adds up. The
 //! order of rules in a file means nothing.
 
+mod answer;
 mod compiled;
 mod decision;
 mod explain;
@@ -18,11 +19,13 @@ mod glob;
 mod index;
 mod layer;
 mod names;
+mod reach;
 mod request;
 mod table;
 mod tally;
 mod trie;
 
+pub use answer::ForbiddenAct;
 pub use decision::{Budget, DecidingRule, Decision, Filters, Obligations, Reason};
 pub use explain::{Considered, Explanation, Fate, LayerAnswer};
 pub use request::{AccessRequest, RequestError, RequestHost, RequestPath};

@@ -1,16 +1,17 @@
 //! A policy and what narrows it, ready to decide.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::bind::BindError;
 use crate::decide::NETWORK_ACTION;
+use crate::decide::answer::{Answers, ForbiddenAct};
 use crate::decide::compiled::CompiledRule;
 use crate::decide::decision::{Decision, Reason};
 use crate::decide::layer::{Layer, Part};
 use crate::decide::request::AccessRequest;
 use crate::effective::Effective;
-use crate::mediation::{ActionName, AnswerSignal, Kind, Mediation, Mode};
+use crate::mediation::{ActionName, Answer, AnswerSignal, Kind, Mediation, Mode, RegisteredAction};
 use crate::narrowing::Narrowing;
 use crate::template::Variables;
 use crate::values::Values;
@@ -19,10 +20,9 @@ use crate::values::Values;
 #[derive(Clone, Debug)]
 pub struct Table {
     pub(crate) layers: Vec<Arc<Layer>>,
-    registered: Arc<HashMap<ActionName, Kind>>,
+    registered: Arc<BTreeMap<ActionName, RegisteredAction>>,
     values: Arc<Values>,
-    mode: Mode,
-    answers: Option<BTreeSet<AnswerSignal>>,
+    answers: Answers,
 }
 
 impl Table {
@@ -33,14 +33,12 @@ impl Table {
     pub fn compile(policy: &Effective, variables: &Variables, layers: &[Narrowing]) -> Result<Self, BindError> {
         let values = Values::of(variables)?;
         let mediation = &policy.mediation;
-        let kind = |read_only| Kind::Registered { read_only };
-        let registered = mediation.actions.iter().map(|action| (action.name.clone(), kind(action.read_only)));
+        let registered = mediation.actions.iter().map(|action| (action.name.clone(), action.clone()));
         let table = Self {
             layers: vec![Arc::new(layer(&policy.name, Part::Grants, mediation, &values))],
             registered: Arc::new(registered.collect()),
             values: Arc::new(values),
-            mode: mediation.mode.as_ref().map_or(Mode::default(), |rule| rule.value),
-            answers: mediation.signals.as_ref().map(|rule| rule.value.iter().copied().collect()),
+            answers: Answers::of(mediation),
         };
         Ok(layers.iter().fold(table, |table, layer| table.narrowed(layer)))
     }
@@ -50,9 +48,7 @@ impl Table {
     pub fn narrowed(&self, by: &Narrowing) -> Self {
         let mut table = self.clone();
         table.layers.push(Arc::new(layer(&by.name, Part::Narrows, &by.mediation, &self.values)));
-        table.mode = self.mode.max(by.mode().unwrap_or(self.mode));
-        // An answer more is a power more for the kernel, never for the agent.
-        table.answers.iter_mut().for_each(|answers| answers.extend(by.signals()));
+        table.answers.narrow(by);
         table
     }
 
@@ -81,21 +77,44 @@ impl Table {
     /// How a forbidden act is answered: the strictest mode of all layers.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.answers.mode()
     }
 
     /// The signals that the kernel may answer with. None: all. A narrowing layer can only add some.
     #[must_use]
     pub fn answers(&self) -> Option<&BTreeSet<AnswerSignal>> {
-        self.answers.as_ref()
+        self.answers.signals()
+    }
+
+    /// What becomes of an agent that did this: `on_violation` says it, else the mode, and `signals` bounds it. A narrowing
+    /// layer never makes it milder.
+    #[must_use]
+    pub fn answer(&self, act: ForbiddenAct) -> Answer {
+        self.answers.to(act)
+    }
+
+    /// What sort of action this is; none if there is none of the name that an agent could ask for.
+    #[must_use]
+    pub fn kind_of(&self, action: &ActionName) -> Option<Kind> {
+        Kind::built_in(action.as_str()).or_else(|| self.registered(action).map(RegisteredAction::kind))
+    }
+
+    /// The operator's action of this name.
+    #[must_use]
+    pub fn registered(&self, action: &ActionName) -> Option<&RegisteredAction> {
+        self.registered.get(action)
+    }
+
+    /// The operator's actions by their names, granted or not.
+    pub fn registered_actions(&self) -> impl Iterator<Item = &RegisteredAction> {
+        self.registered.values()
     }
 
     /// What sort of action the request is for, if it is one that can be decided about.
     pub(crate) fn kind(&self, request: &AccessRequest) -> Result<Kind, Reason> {
         let name = request.action.as_str();
         let network = || (name == NETWORK_ACTION).then_some(Kind::Network);
-        let kind = Kind::built_in(name).or_else(network).or_else(|| self.registered.get(name).copied());
-        let kind = kind.ok_or(Reason::UnknownAction)?;
+        let kind = self.kind_of(&request.action).or_else(network).ok_or(Reason::UnknownAction)?;
         match request.lacks(kind) {
             Some(_) => Err(Reason::IncompleteRequest),
             None => Ok(kind),
@@ -106,7 +125,7 @@ impl Table {
     pub(crate) fn actions(&self) -> impl Iterator<Item = (ActionName, Kind)> {
         let built_in = Kind::BUILT_IN.into_iter().chain([(NETWORK_ACTION, Kind::Network)]);
         let built_in = built_in.filter_map(|(name, kind)| Some((name.parse().ok()?, kind)));
-        built_in.chain(self.registered.iter().map(|(name, kind)| (name.clone(), *kind)))
+        built_in.chain(self.registered.iter().map(|(name, action)| (name.clone(), action.kind())))
     }
 
     /// The strictest of what every layer answers about every path.

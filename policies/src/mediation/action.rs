@@ -205,6 +205,14 @@ impl ActionEntry {
     }
 }
 
+impl RegisteredAction {
+    /// What sort of action it is.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        Kind::Registered { read_only: self.read_only }
+    }
+}
+
 /// One parameter of a registered action.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -176,6 +176,5 @@ fn mismatch(entry: &RuleEntry, kind: Kind) -> Option<String> {
 
 /// What an operator's policy has registered, for [`check_names_of`].
 pub(crate) fn registered(actions: &[crate::RegisteredAction]) -> BTreeMap<String, Kind> {
-    let kind = |action: &crate::RegisteredAction| Kind::Registered { read_only: action.read_only };
-    actions.iter().map(|action| (action.name.to_string(), kind(action))).collect()
+    actions.iter().map(|action| (action.name.to_string(), action.kind())).collect()
 }
