@@ -1,9 +1,10 @@
 //! The configuration file: YAML, every key optional, an unknown one an error with its line.
 
-use policies::Size;
+use policies::{Size, TimeSpan};
 use serde::{Deserialize, Deserializer};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What the operator may set.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -35,6 +36,8 @@ pub(crate) struct Config {
     pub(crate) stage_path: Option<PathBuf>,
     /// The program that serves agents' files; looked for as the stage's when absent.
     pub(crate) vfs_path: Option<PathBuf>,
+    /// The program that carries out actions; looked for as the stage's when absent.
+    pub(crate) executor_path: Option<PathBuf>,
     /// Start only where the kernel passes an agent's reads and writes through to its store.
     pub(crate) vfs_passthrough: bool,
     /// List what the kernel refuses agents.
@@ -44,6 +47,72 @@ pub(crate) struct Config {
     /// Bytes of the audit log that are kept; everything when absent.
     #[serde(deserialize_with = "some_bytes")]
     pub(crate) audit_max_size: Option<u64>,
+    /// What the names of databases in policies mean.
+    pub(crate) databases: Vec<Database>,
+    /// How long an action waits for a person's approval.
+    #[serde(deserialize_with = "span")]
+    pub(crate) approval_wait: Duration,
+    /// How long what was approved may be used.
+    #[serde(deserialize_with = "span")]
+    pub(crate) approval_valid: Duration,
+    /// A command that is told of each action that waits, as JSON on its standard input.
+    pub(crate) approval_notify: Vec<String>,
+}
+
+/// A database that agents may ask for by its name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "WrittenDatabase")]
+pub(crate) struct Database {
+    /// Its name.
+    pub(crate) name: String,
+    /// What it is.
+    pub(crate) engine: Engine,
+}
+
+/// What a database is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    /// A file.
+    Sqlite(PathBuf),
+    /// A server that listens in a directory of this host.
+    Postgres {
+        /// As libpq takes it.
+        connection: String,
+        /// The directory.
+        socket: PathBuf,
+        /// A file with the role's password.
+        password_file: Option<PathBuf>,
+    },
+}
+
+/// One entry of `databases`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenDatabase {
+    name: String,
+    sqlite: Option<PathBuf>,
+    postgres: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+impl TryFrom<WrittenDatabase> for Database {
+    type Error = String;
+
+    fn try_from(written: WrittenDatabase) -> Result<Self, String> {
+        let WrittenDatabase { name, sqlite, postgres, password_file } = written;
+        let engine = match (sqlite, postgres) {
+            (Some(path), None) if path.is_absolute() && password_file.is_none() => Engine::Sqlite(path),
+            (None, Some(connection)) => {
+                let host = connection.split_whitespace().find_map(|word| word.strip_prefix("host="));
+                let socket = host.filter(|host| host.starts_with('/')).map(PathBuf::from).ok_or_else(|| {
+                    format!("the database {name}: expected host=/DIRECTORY in postgres: the directory of its socket")
+                })?;
+                Engine::Postgres { connection, socket, password_file }
+            }
+            _ => return Err(format!("the database {name}: expected either sqlite (an absolute path) or postgres")),
+        };
+        Ok(Self { name, engine })
+    }
 }
 
 /// A range of host uids.
@@ -71,10 +140,15 @@ impl Default for Config {
             spares: 8,
             stage_path: None,
             vfs_path: None,
+            executor_path: None,
             vfs_passthrough: true,
             denial_log: true,
             audit_origin: None,
             audit_max_size: None,
+            databases: Vec::new(),
+            approval_wait: Duration::from_secs(15 * 60),
+            approval_valid: Duration::from_secs(10 * 60),
+            approval_notify: Vec::new(),
         }
     }
 }
@@ -82,6 +156,11 @@ impl Default for Config {
 /// An amount of bytes in the language of policies.
 fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     Size::deserialize(deserializer).map(Size::bytes)
+}
+
+/// A time in the language of policies.
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    TimeSpan::deserialize(deserializer).map(|span| Duration::from_secs(span.seconds()))
 }
 
 fn some_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
@@ -152,11 +231,16 @@ impl Config {
         if config.spares > 64 {
             return wrong("spares", "expected at most 64; each holds memory and waits");
         }
-        if let Some(relative) =
-            config.policy_dirs.iter().chain(&config.stage_path).chain(&config.vfs_path).find(|path| !path.is_absolute())
+        if let Some(relative) = config
+            .policy_dirs
+            .iter()
+            .chain(&config.stage_path)
+            .chain(&config.vfs_path)
+            .chain(&config.executor_path)
+            .find(|path| !path.is_absolute())
         {
             return wrong(
-                "policy_dirs, stage_path, vfs_path",
+                "policy_dirs, stage_path, vfs_path, executor_path",
                 &format!("{} is not an absolute path", relative.display()),
             );
         }

@@ -1,11 +1,13 @@
 //! What every agent and every door shares, and the decisions that concern no single agent.
 
 use crate::agent::{self, Handle, Launching, Request, Task};
+use crate::approvals::Approvals;
 use crate::caller::Caller;
 use crate::config::Config;
 use crate::denial;
 use crate::events::EventLog;
 use crate::gate::{self, Gate};
+use crate::governing::Rules;
 use crate::memory::{self, Memory, Wanted};
 use crate::places::{Full, Places};
 use crate::plan::{self, Identities, Own};
@@ -22,6 +24,7 @@ use protocol::error::ControlError;
 use protocol::event::Event;
 use protocol::ids::{AgentId, AgentName};
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::{mpsc, oneshot};
@@ -39,6 +42,8 @@ pub(crate) struct Daemon {
     pub(crate) events: EventLog,
     /// The audit log, and with it every verdict.
     pub(crate) gate: Arc<Gate>,
+    /// Actions that wait for a person.
+    pub(crate) approvals: Approvals,
     /// Names.
     pub(crate) registry: Registry,
     /// What is kept of ended agents.
@@ -96,7 +101,8 @@ impl Daemon {
         if self.ending.load(Ordering::Acquire) {
             return Err(ControlError::NotStarted { message: "agentosd is ending".to_owned() });
         }
-        let policy = self.policies.choose(run.policy.clone(), &caller)?;
+        let rules = Rules::of(self.policies.choose(run.policy.clone(), &caller)?, &run, &caller)?;
+        let policy = Arc::clone(&rules.policy);
         let place = self.places.take(caller.uid).map_err(|full| match full {
             Full::All => self.full("max_agents"),
             Full::User => self.full_for(&caller),
@@ -105,7 +111,8 @@ impl Daemon {
         let id = self.store.next_id().map_err(|error| internal(&error))?;
         let name = run.name.clone().map_or_else(|| self.free_name(id), Ok)?;
         let who = Identities { agent: uid.get(), init: self.uids.init() };
-        let launch = plan::launch(&run, &name, &policy, (&caller, who, &self.own))?;
+        let mut launch = plan::launch(&run, &name, &policy, (&caller, who, &self.own))?;
+        launch.plan.parts.push(agent::sockets(&self.own.run, id));
         let agent = Agent {
             name,
             id,
@@ -114,7 +121,7 @@ impl Daemon {
             uid: uid.get(),
             owner: caller.uid,
             policy: policy.name.clone(),
-            policy_digest: policy.digest.to_string(),
+            policy_digest: rules.digest(),
             command: run.command,
             workspace: run.workspace.map(|workspace| workspace.path),
             created_us: agent::now(),
@@ -131,7 +138,7 @@ impl Daemon {
             uid: agent.uid,
             quotas: launch.quotas,
             sharing: launch.sharing.clone(),
-            published: memory::of_policy(&policy),
+            published: memory::of_policy(&policy, rules.own_file.as_ref().map(|file| &*file.text)),
         };
         let mut record = Record::new(agent, run.remove);
         record.nameless = run.name.is_none();
@@ -139,7 +146,10 @@ impl Daemon {
         record.view = launch.view.clone();
         record.environment = names_of(&launch.plan.process.env);
         record.policy_sources = policy.sources.iter().map(|source| source.origin.to_string()).collect();
-        let (handle, task) = Task::new(Arc::clone(self), record.clone());
+        let workspace = record.agent.workspace.as_ref().map(PathBuf::from);
+        let governed =
+            rules.govern((gate::subject(&record.agent), workspace), &caller, (launch.plan.clone(), launch.cgroup))?;
+        let (handle, task) = Task::new(Arc::clone(self), record.clone(), Some(governed));
         self.registry.add(handle.clone())?;
         let (answer, begun) = oneshot::channel();
         tokio::spawn(task.launch(Launching { record, launch, wanted, fds, uid, caller, place }, answer));
@@ -173,7 +183,7 @@ impl Daemon {
 
     /// Takes the record of an ended agent back into the list.
     pub(crate) fn take_back(self: &Arc<Self>, record: Record) -> Result<(), ControlError> {
-        let (handle, task) = Task::new(Arc::clone(self), record);
+        let (handle, task) = Task::new(Arc::clone(self), record, None);
         self.registry.add(handle)?;
         tokio::spawn(task.rest());
         Ok(())

@@ -9,7 +9,9 @@
 //! a reply; an agent's task alone decides (by [`lifecycle`], [`plan`]) and acts.
 #![forbid(unsafe_code)]
 
+mod action;
 mod agent;
+mod approvals;
 mod caller;
 mod cli;
 mod config;
@@ -21,6 +23,7 @@ mod events;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod gate;
+mod governing;
 mod group;
 mod journal;
 mod lifecycle;

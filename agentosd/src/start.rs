@@ -5,6 +5,8 @@ mod leftovers;
 mod programs;
 mod service_manager;
 
+use crate::agent;
+use crate::approvals::{self, Approvals};
 use crate::cli::{DEFAULT_CONFIG, DEFAULT_RUN_DIR, Flags};
 use crate::config::{Config, UidRange};
 use crate::daemon::Daemon;
@@ -22,7 +24,7 @@ use crate::registry::Registry;
 use crate::retention::{self, Retention};
 use crate::stage::{Pool, Recipe};
 use crate::store::Store;
-use crate::transport::{Bounds, listen, serve};
+use crate::transport::{Admitted, Bounds, listen, serve};
 use crate::uids::{LOCKS, Uids};
 use crate::{denial, preflight};
 use anyhow::{Context as _, bail};
@@ -180,9 +182,13 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
     }
     let (listener, own_socket) = match service_manager::socket()? {
         Some(listener) => (listener, false),
-        None => (listen(&socket, group).with_context(|| format!("cannot listen at {}", socket.display()))?, true),
+        None => (
+            listen(&socket, Admitted::Operators(group))
+                .with_context(|| format!("cannot listen at {}", socket.display()))?,
+            true,
+        ),
     };
-    let bounds = Bounds { group, per_uid: daemon.config.max_connections_per_uid };
+    let bounds = Bounds { admitted: Admitted::Operators(group), per_uid: daemon.config.max_connections_per_uid };
     let accepting = tokio::spawn(serve(listener, bounds, Control(Arc::clone(&daemon))));
     announce(&socket)?;
     tokio::select! {
@@ -258,12 +264,17 @@ fn assemble(
     let path = store.events();
     let events = EventLog::open(&path).with_context(|| format!("cannot open the event log {}", path.display()))?;
     let gate = audit::open(&grounds.state.path, &config)?;
+    let spans = approvals::Spans { wait: config.approval_wait, valid: config.approval_valid };
+    let approvals = Approvals::open(&grounds.state.path.join("approvals"), spans, config.approval_notify.clone())?;
     let uids = Uids::open(Path::new(LOCKS), config.uid_range)?;
     if let Err(why) = &denials {
         journal::warning(format_args!("denials are not listed: {why}"));
     }
     let stage = programs::find("agentos-stage", config.stage_path.as_deref(), "stage_path")?;
     let vfs = programs::find("agentos-vfs", config.vfs_path.as_deref(), "vfs_path")?;
+    let executor = programs::find("agentos-executor", config.executor_path.as_deref(), "executor_path")?;
+    programs::place(&executor, &grounds.run.path.join(plan::executor::DIRECTORY), plan::executor::PROGRAM)?;
+    leftovers::clear_sockets(&grounds.run.path.join(agent::SOCKETS))?;
     let weak = alive.downgrade();
     let policies = Policies::new(config.policy_dirs.clone(), config.default_policy.clone());
     let (preset, template, remembered) = match policies.default_profile() {
@@ -298,6 +309,7 @@ fn assemble(
         store,
         events,
         gate,
+        approvals,
         registry: Registry::default(),
         retention: Retention::new(kept),
         memory,

@@ -21,6 +21,12 @@ pub struct Size(u64);
 const UNITS: [(&str, u64); 5] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
 
 impl Size {
+    /// So many bytes.
+    #[must_use]
+    pub const fn of_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
     /// The amount in bytes.
     #[must_use]
     pub fn bytes(self) -> u64 {

@@ -28,8 +28,24 @@ pub const NAME: &str = "io.agentos.Control";
 /// The interface in Varlink's own language, as `GetInterfaceDescription` gives it.
 pub const INTERFACE: &str = include_str!("io.agentos.Control.varlink");
 
-/// A method of the interface.
+/// The interface, as a service describes it.
+pub const SELF: Interface = Interface { name: NAME, text: INTERFACE, methods: METHODS };
+
+/// An interface that a socket of ours serves.
+#[derive(Clone, Copy, Debug)]
+pub struct Interface {
+    /// Its name.
+    pub name: &'static str,
+    /// It in Varlink's own language.
+    pub text: &'static str,
+    /// Its methods.
+    pub methods: &'static [&'static str],
+}
+
+/// A method of an interface.
 pub trait Method: Serialize + DeserializeOwned {
+    /// The interface.
+    const INTERFACE: Interface = SELF;
     /// Its name, without the interface.
     const NAME: &'static str;
     /// What each reply carries.

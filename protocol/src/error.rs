@@ -195,6 +195,15 @@ impl ControlError {
         reply
     }
 
+    /// The same for a caller of another interface that has this error too.
+    #[must_use]
+    pub fn to_reply_of(&self, interface: &str) -> Reply {
+        let mut reply = self.to_reply();
+        let name = reply.error.as_deref().and_then(|error| error.strip_prefix(PREFIX)).unwrap_or("Internal");
+        reply.error = Some(format!("{interface}.{name}"));
+        reply
+    }
+
     /// The error in a reply, when it is one of this interface.
     #[must_use]
     pub fn from_reply(reply: &Reply) -> Option<Self> {

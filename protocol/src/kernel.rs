@@ -1,7 +1,7 @@
 //! The interface `io.agentos.Kernel`, which an agent calls over its own `/run/agentos/kernel.sock`.
 
 use crate::action::{ActionError, Context, Execute, ExecuteReply};
-use crate::control::Method;
+use crate::control::{Interface, Method};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -13,6 +13,9 @@ pub const INTERFACE: &str = include_str!("io.agentos.Kernel.varlink");
 
 /// Every method's name.
 pub const METHODS: &[&str] = &["Execute", "Check"];
+
+/// The interface, as a service describes it.
+pub const SELF: Interface = Interface { name: NAME, text: INTERFACE, methods: METHODS };
 
 /// How a request would be answered, without doing anything; not recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,11 +45,13 @@ pub struct CheckReply {
 }
 
 impl Method for Execute {
+    const INTERFACE: Interface = SELF;
     const NAME: &'static str = "Execute";
     type Reply = ExecuteReply;
 }
 
 impl Method for Check {
+    const INTERFACE: Interface = SELF;
     const NAME: &'static str = "Check";
     type Reply = CheckReply;
 }

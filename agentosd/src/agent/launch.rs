@@ -1,8 +1,10 @@
 //! From a decided launch to a running process.
 
 use super::denials::{self, Keeper};
+use super::socket::KernelSocket;
 use super::task::{Live, Task};
 use super::{Answer, Handle, INBOX, ending};
+use crate::action::Governed;
 use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::denial::Registration;
@@ -11,7 +13,7 @@ use crate::journal;
 use crate::memory::{Seat, Wanted};
 use crate::places::Place;
 use crate::plan;
-use crate::stage::{STEP_PATIENCE, Stage, StageError, pid_of};
+use crate::stage::{Stage, StageError, pid_of};
 use crate::store::{Record, StoreError};
 use crate::uids::AgentUid;
 use policies::OnVfsLoss;
@@ -20,7 +22,7 @@ use protocol::audit::{self, Answer as Decision, Kind};
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::What;
-use sandbox::message::{Failure, Order, Report};
+use sandbox::message::{Failure, Order};
 use sandbox::plan::Part;
 use std::fs::File;
 use std::os::fd::OwnedFd;
@@ -52,6 +54,7 @@ pub(crate) struct Launching {
 pub(super) struct Holdings {
     pub(super) uid: AgentUid,
     _place: Place,
+    _socket: Option<KernelSocket>,
     _alive: Option<mpsc::Sender<()>>,
     pub(super) keeper: Option<Keeper>,
     pub(super) seat: Option<Arc<Seat>>,
@@ -59,11 +62,12 @@ pub(super) struct Holdings {
 
 impl Task {
     /// The handle of a new agent and its task, which is not started yet.
-    pub(crate) fn new(daemon: Arc<Daemon>, record: Record) -> (Handle, Self) {
+    pub(crate) fn new(daemon: Arc<Daemon>, record: Record, governed: Option<Arc<Governed>>) -> (Handle, Self) {
         let (inbox, requests) = mpsc::channel(INBOX);
         let (name, id) = (record.agent.name.clone(), record.agent.id);
         let (publish, seen) = watch::channel(record.agent.clone());
-        (Handle { inbox, seen, name, id }, Self::with(daemon, record, requests, Arc::new(publish)))
+        let handle = Handle { inbox, seen, name, id, governed: governed.clone() };
+        (handle, Self::with(daemon, (record, governed), requests, Arc::new(publish)))
     }
 
     /// Starts the agent, answers how that went, and lives its life.
@@ -88,6 +92,7 @@ impl Task {
         let Launching { record, launch, wanted, fds, uid, place, caller } = launching;
         let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
         let stage = self.daemon.pool.take().await.map_err(not_started)?;
+        let socket = self.listen(uid.get())?;
         self.record = record;
         self.record.agent.denials = self.daemon.denials.is_ok().then_some(0);
         let (store, begun) = (self.daemon.store.clone(), self.record.clone());
@@ -111,7 +116,7 @@ impl Task {
         };
         // Nothing of the agent runs before it is served, and it is not served before its launch is on record.
         let served = served.and(sealed.map(drop));
-        let holdings = Holdings { uid, _place: place, _alive: alive, keeper, seat };
+        let holdings = Holdings { uid, _place: place, _socket: socket, _alive: alive, keeper, seat };
         let begun = match (ordered, served) {
             (Ok(ordered), Ok(())) => self.begin(ordered).await,
             (Ok(ordered), Err(error)) => Err((ordered.stage, error)),
@@ -124,6 +129,16 @@ impl Task {
                 Err(error)
             }
         }
+    }
+
+    /// The agent's own socket, there before anything of the agent is.
+    fn listen(&self, uid: u32) -> Result<Option<KernelSocket>, ControlError> {
+        let Some(governed) = &self.governed else { return Ok(None) };
+        let id = self.record.agent.id;
+        let opened = tokio::task::block_in_place(|| KernelSocket::open(&self.daemon, governed, (id, uid)));
+        opened
+            .map(Some)
+            .map_err(|error| ControlError::NotStarted { message: format!("cannot make the agent's socket: {error}") })
     }
 
     /// The record of the launch.
@@ -224,18 +239,14 @@ fn order_launch(
 }
 
 async fn started(stage: &mut Stage, command: &str) -> Result<(OwnedFd, i32), ControlError> {
-    let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
-    let report = tokio::time::timeout(STEP_PATIENCE, stage.link.next()).await;
-    let report = report.map_err(|_| not_started(StageError::Stuck))?.map_err(|error| not_started(error.into()))?;
-    match report {
-        Some((Report::Started { .. }, mut fds)) => {
-            let main = fds.pop().ok_or_else(|| not_started(StageError::Silent))?;
+    match stage.started().await {
+        Ok(main) => {
             // A very short command may have ended already; then it has no number any more.
             let pid = pid_of(&main).unwrap_or(0);
             Ok((main, pid))
         }
-        Some((Report::Failed { failure, .. }, _)) => Err(failed(failure, command)),
-        _ => Err(not_started(StageError::Silent)),
+        Err(StageError::Failed(failure)) => Err(failed(failure, command)),
+        Err(error) => Err(ControlError::NotStarted { message: journal::sentence(&error) }),
     }
 }
 

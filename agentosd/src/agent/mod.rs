@@ -14,9 +14,11 @@ mod loss;
 mod removal;
 mod showing;
 mod signals;
+mod socket;
 mod stopping;
 mod task;
 
+use crate::action::Governed;
 use crate::caller::Caller;
 use protocol::agent::{Agent, Details, ExecId, Exit};
 use protocol::control::{Exec, KillReply, Window};
@@ -24,10 +26,12 @@ use protocol::error::ControlError;
 use protocol::ids::{AgentId, AgentName};
 use protocol::signal::Signal;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use ending::daemon_gone;
 pub(crate) use launch::Launching;
+pub(crate) use socket::{DIRECTORY as SOCKETS, part as sockets};
 pub(crate) use task::Task;
 
 /// Requests that may wait for one agent.
@@ -92,9 +96,15 @@ pub(crate) struct Handle {
     seen: watch::Receiver<Agent>,
     name: AgentName,
     id: AgentId,
+    governed: Option<Arc<Governed>>,
 }
 
 impl Handle {
+    /// What governs its actions, unless it had ended before this daemon began.
+    pub(crate) fn governed(&self) -> Option<Arc<Governed>> {
+        self.governed.clone()
+    }
+
     /// Its name.
     pub(crate) fn name(&self) -> &AgentName {
         &self.name

@@ -103,10 +103,12 @@ impl Task {
         let live = self.allowed(Request::Kill)?;
         live.cause.get_or_insert(Cause::Killed);
         let cgroup = live.stage.cgroup.clone();
+        let actions = self.halt_actions();
         self.overtake_stop("SIGKILL", State::Exited);
         let killed = blocking(move || {
             let count = cgroup.processes()?.len().saturating_sub(1);
             cgroup.kill()?;
+            actions.iter().try_for_each(Cgroup::kill)?;
             Ok(count)
         });
         let count = killed.await?;
@@ -117,6 +119,7 @@ impl Task {
         let (cgroup, init) = self.group(Request::Cont)?;
         self.overtake_stop("SIGCONT", State::Running);
         let continued = blocking(move || cgroup.cont(init)).await?;
+        self.resume_actions();
         self.change(|agent| (agent.state, agent.review) = (State::Running, None));
         Ok(KillReply { outcome: format!("continued {}", processes(continued)), effect: true })
     }
@@ -136,8 +139,10 @@ impl Task {
         let Some(live) = self.live() else { return };
         live.cause.get_or_insert(cause);
         let cgroup = live.stage.cgroup.clone();
+        let actions = self.halt_actions();
         self.overtake_stop("the agent's end", State::Exited);
-        if let Err(error) = blocking(move || cgroup.kill()).await {
+        let kill = move || [cgroup].iter().chain(&actions).try_for_each(Cgroup::kill);
+        if let Err(error) = blocking(kill).await {
             journal::error(format_args!("cannot end {}: {error}", self.record.agent.name));
         }
     }

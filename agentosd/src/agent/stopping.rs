@@ -10,7 +10,7 @@ use protocol::agent::State;
 use protocol::control::KillReply;
 use protocol::error::ControlError;
 use protocol::event::What;
-use sandbox::cgroup::{Cancel, CgroupError, Stopped};
+use sandbox::cgroup::{Cancel, Cgroup, CgroupError, Stopped};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -53,16 +53,20 @@ impl Task {
     fn begin_stop(&mut self) -> Result<&mut Stopping, ControlError> {
         let (cgroup, init) = self.group(Request::Stop)?;
         let cancel = Arc::<Cancel>::default();
-        let shared = Arc::clone(&cancel);
-        let work = tokio::task::spawn_blocking(move || cgroup.stop(init, &shared));
+        let (shared, actions) = (Arc::clone(&cancel), self.halt_actions());
+        let work = tokio::task::spawn_blocking(move || {
+            actions.iter().try_for_each(Cgroup::kill)?;
+            cgroup.stop(init, &shared)
+        });
         Ok(self.stopping.insert(Stopping { cancel, work, waiting: Vec::new() }))
     }
 
     /// It is done, or has failed and the agent goes on.
     pub(super) async fn stopped(&mut self, result: Result<Stopped, ControlError>) {
         let Some(Stopping { waiting, .. }) = self.stopping.take() else { return };
-        if result.is_ok() {
-            self.change(|agent| agent.state = State::Stopped);
+        match &result {
+            Ok(_) => self.change(|agent| agent.state = State::Stopped),
+            Err(_) => self.resume_actions(),
         }
         let reply = result.map(|stopped| {
             let outcome = format!("stopped {}", processes(stopped.processes));

@@ -8,6 +8,7 @@ use super::loss::{self, Loss};
 use super::showing::Showing;
 use super::stopping::{self, Stopping};
 use super::{Answer, Request, now};
+use crate::action::Governed;
 use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::gate;
@@ -22,7 +23,7 @@ use protocol::control::KillReply;
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::{Event, What};
-use sandbox::cgroup::Stopped;
+use sandbox::cgroup::{Cgroup, Stopped};
 use sandbox::message::Report;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -37,6 +38,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct Task {
     pub(super) daemon: Arc<Daemon>,
     pub(super) record: store::Record,
+    pub(super) governed: Option<Arc<Governed>>,
     pub(super) publish: Arc<watch::Sender<Agent>>,
     inbox: mpsc::Receiver<Request>,
     live: Option<Live>,
@@ -118,12 +120,12 @@ enum Woken {
 impl Task {
     pub(super) fn with(
         daemon: Arc<Daemon>,
-        record: store::Record,
+        (record, governed): (store::Record, Option<Arc<Governed>>),
         inbox: mpsc::Receiver<Request>,
         publish: Arc<watch::Sender<Agent>>,
     ) -> Self {
         let (live, stopping, winding_up, settling) = (None, None, None, Vec::new());
-        Self { daemon, record, publish, inbox, live, stopping, winding_up, settling, removed: false }
+        Self { daemon, record, governed, publish, inbox, live, stopping, winding_up, settling, removed: false }
     }
 
     /// Answers for an agent that had ended before.
@@ -193,6 +195,18 @@ impl Task {
         record.decision = Some(Decision::Allow);
         record.policy_digest = Some(self.record.agent.policy_digest.clone());
         self.daemon.gate.seal(&record).await.map(drop).map_err(|error| error.refused())
+    }
+
+    /// Lets none of its actions begin or go on; the groups of those under way are to be killed.
+    pub(super) fn halt_actions(&self) -> Vec<Cgroup> {
+        self.governed.as_ref().map(|governed| governed.running.halt()).unwrap_or_default()
+    }
+
+    /// Lets its actions begin again.
+    pub(super) fn resume_actions(&self) {
+        if let Some(governed) = &self.governed {
+            governed.running.resume();
+        }
     }
 
     /// The living part, when the state allows the request.
@@ -309,6 +323,8 @@ impl Task {
     /// The end: everything is dead. Those who wait hear of it before anything is cleared away.
     pub(super) async fn ended(&mut self, status: Option<i32>) {
         self.overtake_stop("the agent's end", State::Exited);
+        // Everything of it is dead; what it had asked for goes with it.
+        drop(self.halt_actions());
         let Some(live) = self.live.take() else { return };
         let Live { stage, holdings, cause, graced, furthers, .. } = live;
         // An end with code 0 needs no look at the out-of-memory counter.

@@ -1,17 +1,22 @@
 //! The doors: each method of the control interface as a request to an agent or the daemon, and the answer as replies.
 //! Nothing is decided here but who may ask.
 
+mod governing;
+mod kernel;
 mod listing;
 mod memory;
 mod output;
 mod running;
 
+pub(crate) use kernel::Kernel;
+
 use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::transport::{Descriptors, Door, Ended, Incoming, Outgoing, Parameters, parse};
 use protocol::control::{
-    Attach, Denials, Detach, Doctor, Empty, Events, Exec, FinishRestore, Inspect, Kill, List, ListMemories, Logs,
-    Method, OpenMemory, Remove, RemoveMemory, Resize, RestoreMemory, Run, Wait,
+    Approvals, Attach, AuditLog, AuditStatus, DecideApproval, Denials, Detach, Doctor, Empty, Events, Exec,
+    FinishRestore, Inspect, Interface, Kill, List, ListMemories, Logs, Method, OpenMemory, Perform, Remove,
+    RemoveMemory, Resize, RestoreMemory, Run, Wait,
 };
 use protocol::error::ControlError;
 use rustix::fs::{OFlags, fcntl_getfl, readlink};
@@ -26,6 +31,8 @@ const STREAMS: [usize; 2] = [2, 3];
 pub(crate) struct Control(pub(crate) Arc<Daemon>);
 
 impl Door for Control {
+    const INTERFACE: Interface = protocol::control::SELF;
+
     async fn answer(&self, call: Incoming, out: &mut Outgoing<'_>) -> Result<(), Ended> {
         let Incoming { method, parameters, fds, caller } = call;
         if !fds.is_empty() && !matches!(method.as_str(), "Run" | "Exec" | "Attach") {
@@ -46,6 +53,12 @@ impl Door for Control {
             OpenMemory::NAME => self.open_memory(parse(parameters)?, &caller, out).await,
             RestoreMemory::NAME => self.restore_memory(parse(parameters)?, &caller, out).await,
             ListMemories::NAME => self.list_memories(parse(parameters)?, &caller, out).await,
+            AuditLog::NAME => self.audit_log(parse(parameters)?, &caller, out).await,
+            Approvals::NAME => self.approvals(parse(parameters)?, &caller, out).await,
+            Perform::NAME => {
+                let reply = self.perform(parse(parameters)?, &caller, out).await?;
+                out.last(&reply).await
+            }
             _ => self.answer_once(&method, parameters, (caller, out)).await,
         }
     }
@@ -84,6 +97,14 @@ impl Control {
             Remove::NAME => {
                 self.remove(parse(parameters)?, caller).await?;
                 out.last(&Empty {}).await
+            }
+            AuditStatus::NAME => {
+                let AuditStatus {} = parse(parameters)?;
+                out.last(&self.audit_status()).await
+            }
+            DecideApproval::NAME => {
+                let reply = self.decide_approval(parse(parameters)?, &caller).await?;
+                out.last(&reply).await
             }
             FinishRestore::NAME => {
                 let FinishRestore { name, restore } = parse(parameters)?;

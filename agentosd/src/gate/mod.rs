@@ -10,6 +10,7 @@
 mod records;
 mod verdict;
 
+use crate::approvals::Approved;
 use crate::journal;
 use policies::{AccessRequest, Table};
 use protocol::audit::Record;
@@ -17,12 +18,12 @@ use protocol::error::ControlError;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use trust::format::{Body, BodyError};
 use trust::log::{AppendError, Log, OpenError, Options, Recovery, Sealed, Status};
 
 pub(crate) use records::{of_denial, of_event, subject, words};
-pub(crate) use verdict::{About, Permit, Refusal, Terms, Verdict};
+pub(crate) use verdict::{About, Allowed, Budget, Permit, Refusal, Terms, Verdict};
 
 /// How long a note waits for a place in the queue before it tries again.
 const FULL: Duration = Duration::from_millis(2);
@@ -56,14 +57,16 @@ pub(crate) struct Gate {
     /// Tells this start's requests from those of others.
     start: u64,
     requests: AtomicU64,
+    /// Records that are sealed.
+    grown: watch::Sender<u64>,
 }
 
 impl Gate {
     /// Opens the log in `directory`, or makes it.
     pub(crate) fn open(directory: &Path, options: Options) -> Result<(Self, Recovery), OpenError> {
         let (log, recovery) = Log::open(directory, options)?;
-        let start = recovery.size;
-        Ok((Self { log, directory: directory.to_owned(), start, requests: AtomicU64::new(1) }, recovery))
+        let (start, requests, grown) = (recovery.size, AtomicU64::new(1), watch::Sender::new(recovery.size));
+        Ok((Self { log, directory: directory.to_owned(), start, requests, grown }, recovery))
     }
 
     /// A name for a request that no other request of this log has.
@@ -83,6 +86,17 @@ impl Gate {
         Ok(Verdict::sealed(terms, sealed))
     }
 
+    /// The same for what a person has approved just now.
+    pub(crate) async fn approved(
+        &self,
+        (allowed, approved): (Allowed, Approved),
+        about: About,
+    ) -> Result<Permit, Unsealed> {
+        let about = About { approval: Some(approved.id().to_string()), ..about };
+        let sealed = self.seal(&about.record(&Terms::Allow(allowed.clone()))).await?;
+        Ok(Permit::sealed(allowed, sealed))
+    }
+
     /// The same for a refusal that needed no rule: a parameter that is wrong, a path that leads out.
     pub(crate) async fn refuse(&self, refusal: Refusal, about: About) -> Result<Verdict, Unsealed> {
         let terms = Terms::Deny(refusal);
@@ -95,16 +109,24 @@ impl Gate {
         let body = Body::new(record)?;
         let (done, wait) = oneshot::channel();
         // Whoever waited may have gone; the record stays.
-        self.log.append(body, move |result| done.send(result).unwrap_or(()));
+        let grown = self.grown.clone();
+        self.log.append(body, move |result| {
+            grow(&grown, &result);
+            done.send(result).unwrap_or(());
+        });
         Ok(wait.await.map_err(|_| Unsealed::Gone)??)
     }
 
     /// Notes what has happened.
     pub(crate) fn note(&self, record: &Record) {
         match Body::new(record) {
-            Ok(body) => self.log.append(body, |result| {
-                if let Err(error) = result {
-                    not_noted(&error);
+            Ok(body) => self.log.append(body, {
+                let grown = self.grown.clone();
+                move |result| {
+                    grow(&grown, &result);
+                    if let Err(error) = result {
+                        not_noted(&error);
+                    }
                 }
             }),
             Err(error) => not_noted(&error),
@@ -131,12 +153,21 @@ impl Gate {
         };
         // Called on this thread when the queue is full, and then before `append` returns.
         let (full, was_full) = std::sync::mpsc::channel();
-        self.log.append(body, move |result| match result {
-            Err(error @ AppendError::Busy { .. }) => full.send(error).unwrap_or(()),
-            Err(error) => not_noted(&error),
-            Ok(_) => {}
+        let grown = self.grown.clone();
+        self.log.append(body, move |result| {
+            grow(&grown, &result);
+            match result {
+                Err(error @ AppendError::Busy { .. }) => full.send(error).unwrap_or(()),
+                Err(error) => not_noted(&error),
+                Ok(_) => {}
+            }
         });
         was_full.try_recv().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Told how many records are sealed, whenever there are more.
+    pub(crate) fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.subscribe()
     }
 
     /// How the log is.
@@ -157,6 +188,12 @@ impl Gate {
     /// Seals what waits, and ends.
     pub(crate) fn close(self) -> Result<(), AppendError> {
         self.log.close()
+    }
+}
+
+fn grow(grown: &watch::Sender<u64>, result: &Result<Sealed, AppendError>) {
+    if let Ok(sealed) = result {
+        grown.send_modify(|size| *size = (*size).max(sealed.seq() + 1));
     }
 }
 

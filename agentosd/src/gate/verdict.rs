@@ -12,12 +12,7 @@ pub(crate) enum Verdict {
     /// It may be done, once.
     Allowed(Permit),
     /// A person is to be asked.
-    Held {
-        /// What holds then.
-        terms: Allowed,
-        /// The record's number.
-        seq: u64,
-    },
+    Held,
     /// It is not done.
     Refused {
         /// Why.
@@ -35,6 +30,10 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
+    pub(super) fn sealed(terms: Allowed, sealed: Sealed) -> Self {
+        Self { terms, sealed }
+    }
+
     /// Within what it may be done.
     pub(crate) fn terms(&self) -> &Allowed {
         &self.terms
@@ -226,7 +225,7 @@ impl Verdict {
     pub(super) fn sealed(terms: Terms, sealed: Sealed) -> Self {
         match terms {
             Terms::Allow(terms) => Self::Allowed(Permit { terms, sealed }),
-            Terms::Hold(terms) => Self::Held { terms, seq: sealed.seq() },
+            Terms::Hold(_) => Self::Held,
             Terms::Deny(refusal) => Self::Refused { refusal, seq: sealed.seq() },
         }
     }

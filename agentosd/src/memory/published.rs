@@ -41,14 +41,15 @@ fn sealed(contents: &[u8]) -> rustix::io::Result<OwnedFd> {
     Ok(file.into())
 }
 
-/// `/policy` of an agent under this policy: what was decided, what it was made of, and its digest.
-pub(crate) fn of_policy(policy: &Effective) -> Vec<Published> {
+/// `/policy` of an agent under this policy: what was decided, what it was made of with the agent's own file, and its digest.
+pub(crate) fn of_policy(policy: &Effective, own_file: Option<&str>) -> Vec<Published> {
     let mut names = BTreeSet::new();
     let sources = policy.sources.iter().map(|source| {
         let path = format!("policy/sources/{}", file_name(&source.origin, &mut names));
         Published::new(path, &*source.text)
     });
     let mut files: Vec<Published> = sources.collect();
+    files.extend(own_file.map(|text| Published::new("policy/sources/security.md", text)));
     files.push(Published::new("policy/rules.yaml", policies::render(policy)));
     files.push(Published::new("policy/digest", format!("sha256:{}\n", policy.digest)));
     files
@@ -85,7 +86,7 @@ mod tests {
     #[test]
     fn a_policy_is_shown_as_decided() {
         let policy = policies::resolve_profile(&"python".parse().unwrap(), &policies::Shipped).unwrap();
-        let files = of_policy(&policy);
+        let files = of_policy(&policy, None);
         let paths: Vec<&str> = files.iter().map(|file| &*file.path).collect();
         assert_eq!(
             paths,

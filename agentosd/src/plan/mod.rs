@@ -1,6 +1,7 @@
 //! From a request and a policy to a plan. Pure: what is written here is what the stage does, and nothing else decides.
 
 mod environment;
+pub(crate) mod executor;
 mod files;
 mod memory;
 mod view;

@@ -113,6 +113,16 @@ impl Stage {
         tokio::task::block_in_place(|| self.cgroup.limit(&wanted))
     }
 
+    /// Waits until the main process of the plan that was ordered runs, and gives its pidfd.
+    pub(crate) async fn started(&mut self) -> Result<OwnedFd, StageError> {
+        let report = tokio::time::timeout(STEP_PATIENCE, self.link.next()).await.map_err(|_| StageError::Stuck)??;
+        match report {
+            Some((Report::Started { .. }, mut fds)) => fds.pop().ok_or(StageError::Silent),
+            Some((Report::Failed { failure, .. }, _)) => Err(failure.into()),
+            _ => Err(StageError::Silent),
+        }
+    }
+
     /// Whether a spare still waits as it should: one that says anything has failed.
     fn is_waiting(&self) -> bool {
         let mut fds = [PollFd::from_borrowed_fd(self.link.socket(), PollFlags::IN)];

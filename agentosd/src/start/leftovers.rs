@@ -7,9 +7,11 @@ use crate::daemon::Daemon;
 use crate::journal;
 use crate::retention::Ended;
 use crate::store::Record;
+use anyhow::Context as _;
 use protocol::agent::{Exit, State};
 use protocol::event::{Event, What};
 use sandbox::cgroup::{Cgroup, CgroupError, Hierarchies};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,4 +77,14 @@ fn ended(daemon: &Daemon, mut record: Record) -> anyhow::Result<Record> {
     daemon.event(owner, Event { seq: 0, time_us: agent::now(), agent: agent.name, id: Some(agent.id), by: None, what });
     daemon.store.save(&record)?;
     Ok(record)
+}
+
+/// Removes the sockets of agents that an earlier daemon had.
+pub(super) fn clear_sockets(directory: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot clear {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -1,6 +1,8 @@
 //! The programs that the daemon starts.
 
 use anyhow::{Context as _, bail};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 /// Beneath a prefix.
@@ -32,6 +34,17 @@ fn usual_places(own: &Path, name: &str) -> Vec<PathBuf> {
     places.extend(prefixes.map(|prefix| prefix.join(HELPERS).join(name)));
     places.dedup();
     places
+}
+
+/// Puts a copy of a program into a directory of its own, which is mounted where it is needed. What is started later is the
+/// same that was there now, whatever an upgrade does meanwhile.
+pub(super) fn place(program: &Path, directory: &Path, name: &str) -> anyhow::Result<()> {
+    let (new, place) = (directory.join(format!("{name}.new")), directory.join(name));
+    let placed = fs::create_dir_all(directory)
+        .and_then(|()| fs::copy(program, &new))
+        .and_then(|_| fs::set_permissions(&new, Permissions::from_mode(0o755)))
+        .and_then(|()| fs::rename(&new, &place));
+    placed.with_context(|| format!("cannot copy {} to {}", program.display(), place.display()))
 }
 
 #[cfg(test)]

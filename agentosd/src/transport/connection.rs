@@ -6,6 +6,7 @@ use super::service;
 use super::socket::{Message, Socket, SocketError};
 use super::turn::aside_if_large;
 use crate::caller::Caller;
+use protocol::control::Interface;
 use protocol::error::ControlError;
 use protocol::wire::{self, Call, FrameError};
 use serde::Serialize;
@@ -27,6 +28,9 @@ pub(crate) struct Incoming {
 
 /// What answers the calls of one connection.
 pub(crate) trait Door: Clone + Send + Sync + 'static {
+    /// What it serves.
+    const INTERFACE: Interface;
+
     /// Answers one call through `out`; an error that is returned becomes the last reply.
     fn answer(&self, call: Incoming, out: &mut Outgoing<'_>) -> impl Future<Output = Result<(), Ended>> + Send;
 }
@@ -157,14 +161,14 @@ async fn one_call<D: Door>(socket: &mut Socket, caller: &Caller, door: &D) -> Re
     if upgrade {
         return out.transmit(&service::not_implemented(&method), None).await;
     }
-    if let Some(reply) = service::answer(&method, &parameters) {
+    if let Some(reply) = service::answer(&method, &parameters, &D::INTERFACE) {
         return out.transmit(&reply, None).await;
     }
     let method = method.rsplit('.').next().unwrap_or_default().to_owned();
     let incoming = Incoming { method, parameters, fds, caller: caller.clone() };
     match door.answer(incoming, &mut out).await {
         Ok(()) => Ok(()),
-        Err(Ended::Refused(error)) => out.transmit(&error.to_reply(), None).await,
+        Err(Ended::Refused(error)) => out.transmit(&error.to_reply_of(D::INTERFACE.name), None).await,
         Err(Ended::ExpectedMore) => out.transmit(&service::expected_more(), None).await,
         Err(Ended::Connection(error)) => Err(error),
     }

@@ -4,11 +4,14 @@ use super::{Parameters, parse, service};
 use crate::caller::Caller;
 use crate::plan::{self, Identities, Own};
 use policies::{Effective, Shipped, resolve_profile};
+use protocol::action::Execute;
+use protocol::control::{Approvals, AuditLog, AuditStatus, DecideApproval, Perform};
 use protocol::control::{
     Attach, Denials, Detach, Doctor, Events, Exec, FinishRestore, Inspect, Kill, List, ListMemories, Logs, Method,
     OpenMemory, Remove, RemoveMemory, Resize, RestoreMemory, Run, Wait,
 };
 use protocol::ids::AgentName;
+use protocol::kernel::{self, Check};
 use protocol::wire::{self, Call, Decoder, FrameError, Reply};
 use std::path::Path;
 use std::sync::LazyLock;
@@ -40,7 +43,9 @@ pub(crate) fn fuzzed(bytes: &[u8]) {
 fn answer(message: &[u8]) {
     let Ok(call) = wire::decode::<Call>(message) else { return };
     let parameters = Parameters::new(call.parameters, message.len());
-    if let Some(reply) = service::answer(&call.method, &parameters) {
+    let of_agents = call.method.starts_with(kernel::NAME);
+    let interface = if of_agents { kernel::SELF } else { protocol::control::SELF };
+    if let Some(reply) = service::answer(&call.method, &parameters, &interface) {
         return sendable(&reply);
     }
     match call.method.rsplit('.').next().unwrap_or_default() {
@@ -63,6 +68,13 @@ fn answer(message: &[u8]) {
         RestoreMemory::NAME => drop(request::<RestoreMemory>(parameters)),
         FinishRestore::NAME => drop(request::<FinishRestore>(parameters)),
         RemoveMemory::NAME => drop(request::<RemoveMemory>(parameters)),
+        Perform::NAME => drop(request::<Perform>(parameters)),
+        AuditLog::NAME => drop(request::<AuditLog>(parameters)),
+        AuditStatus::NAME => drop(request::<AuditStatus>(parameters)),
+        Approvals::NAME => drop(request::<Approvals>(parameters)),
+        DecideApproval::NAME => drop(request::<DecideApproval>(parameters)),
+        Execute::NAME => drop(request::<Execute>(parameters)),
+        Check::NAME => drop(request::<Check>(parameters)),
         other => panic!("the method {other} is let through and not tried here"),
     }
 }

@@ -14,23 +14,33 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::net::unix::UCred;
 use tokio::net::{UnixListener, UnixStream};
 
 /// Connections that may wait to be accepted. They are accepted in order, so a client that connects over and over makes
 /// everyone wait behind this many of its own; when the queue is full, connect(2) waits.
 const BACKLOG: i32 = 16;
 
+/// Who may connect.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Admitted {
+    /// Root, and the members of a group when there is one.
+    Operators(Option<GroupId>),
+    /// One user alone: an agent.
+    Only(u32),
+}
+
 /// Who may connect, and how often.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    /// The group besides root, when there is one.
-    pub(crate) group: Option<GroupId>,
+    /// Who.
+    pub(crate) admitted: Admitted,
     /// Most connections of one uid at one time.
     pub(crate) per_uid: usize,
 }
 
-/// Makes the socket, open to root and the group; one that a killed daemon left is replaced.
-pub(crate) fn listen(path: &Path, group: Option<GroupId>) -> io::Result<UnixListener> {
+/// Makes the socket, open to whom it is for; one that a killed daemon left is replaced.
+pub(crate) fn listen(path: &Path, admitted: Admitted) -> io::Result<UnixListener> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -39,8 +49,13 @@ pub(crate) fn listen(path: &Path, group: Option<GroupId>) -> io::Result<UnixList
         socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, None)?;
     bind(&socket, &SocketAddrUnix::new(path)?)?;
     // Nobody can connect before it listens, so the mode that the umask left is never the one that counts.
-    chown(path, Some(Uid::ROOT), Some(group.map_or(Gid::ROOT, |GroupId(id)| Gid::from_raw(id))))?;
-    chmod(path, if group.is_some() { Mode::from_raw_mode(0o660) } else { Mode::from_raw_mode(0o600) })?;
+    let (uid, gid, mode) = match admitted {
+        Admitted::Operators(Some(GroupId(id))) => (Uid::ROOT, Gid::from_raw(id), 0o660),
+        Admitted::Operators(None) => (Uid::ROOT, Gid::ROOT, 0o600),
+        Admitted::Only(uid) => (Uid::from_raw(uid), Gid::ROOT, 0o600),
+    };
+    chown(path, Some(uid), Some(gid))?;
+    chmod(path, Mode::from_raw_mode(mode))?;
     rustix::net::listen(&socket, BACKLOG)?;
     UnixListener::from_std(std::os::unix::net::UnixListener::from(socket))
 }
@@ -70,17 +85,7 @@ fn admit<D: Door>(stream: UnixStream, bounds: Bounds, counts: &Counts, door: D) 
         let remedy = "close some, or raise max_connections_per_uid in agentosd.yaml".to_owned();
         return refuse(&stream, &ControlError::Limit { what, limit: bounds.per_uid as u64, remedy });
     };
-    let caller = match Caller::identify(peer.uid(), peer.gid(), peer.pid().unwrap_or(0)) {
-        Ok(caller) if caller.admitted(bounds.group) => caller,
-        Ok(caller) => {
-            refuse(
-                &stream,
-                &caller.not_permitted("a connection", "only root and members of the daemon's group may connect"),
-            );
-            return journal::provoked(format_args!("uid {} was refused: not root or in the group", caller.uid));
-        }
-        Err(error) => return journal::provoked(format_args!("a peer was refused: {}", journal::sentence(&error))),
-    };
+    let Some(caller) = identify(&stream, peer, bounds.admitted) else { return };
     let turns = counted.turns.clone();
     tokio::spawn(turns.run(async move {
         let uid = caller.uid;
@@ -90,6 +95,32 @@ fn admit<D: Door>(stream: UnixStream, bounds: Bounds, counts: &Counts, door: D) 
         }
         drop(counted);
     }));
+}
+
+/// Who it is, if it may connect; otherwise it is told so.
+fn identify(stream: &UnixStream, peer: UCred, admitted: Admitted) -> Option<Caller> {
+    let (uid, gid, pid) = (peer.uid(), peer.gid(), peer.pid().unwrap_or(0));
+    let (caller, refused) = match admitted {
+        // An agent is known by its user alone.
+        Admitted::Only(only) => {
+            let caller = Caller { uid, gid, groups: Vec::new(), pid };
+            (caller, (uid != only).then_some("only the agent itself may connect"))
+        }
+        Admitted::Operators(group) => match Caller::identify(uid, gid, pid) {
+            Ok(caller) => {
+                let refused = !caller.admitted(group);
+                (caller, refused.then_some("only root and members of the daemon's group may connect"))
+            }
+            Err(error) => {
+                journal::provoked(format_args!("a peer was refused: {}", journal::sentence(&error)));
+                return None;
+            }
+        },
+    };
+    let Some(why) = refused else { return Some(caller) };
+    refuse(stream, &caller.not_permitted("a connection", why));
+    journal::provoked(format_args!("uid {uid} was refused: {why}"));
+    None
 }
 
 /// Says why in front of any call, as the reply that the peer's first call will find. Nothing is awaited for a peer

@@ -18,7 +18,7 @@ pub(crate) use connection::{Door, Ended, Incoming, Outgoing};
 pub(crate) use descriptors::Descriptors;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use fuzzed::fuzzed;
-pub(crate) use listener::{Bounds, listen, serve};
+pub(crate) use listener::{Admitted, Bounds, listen, serve};
 pub(crate) use parameters::{Parameters, parse};
 pub(crate) use turn::{aside, aside_if_large};
 

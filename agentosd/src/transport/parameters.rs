@@ -1,7 +1,7 @@
 //! From a call's parameters to a request's type, with errors that name the parameter.
 
 use super::turn::{SMALL, aside, aside_if_large};
-use protocol::control::{INTERFACE, Method};
+use protocol::control::Method;
 use protocol::error::ControlError;
 use serde_json::{Map, Value};
 
@@ -47,7 +47,7 @@ pub(crate) fn parse<M: Method>(mut parameters: Parameters) -> Result<M, ControlE
 /// for would silently not happen.
 fn read<M: Method>(parameters: Map<String, Value>) -> Result<M, ControlError> {
     let Value::Object(parameters) = without_null(Value::Object(parameters)) else { return Err(wrong::<M>("", "")) };
-    let known = names_of(M::NAME);
+    let known = names_of(M::INTERFACE.text, M::NAME);
     if let Some(unknown) = parameters.keys().find(|name| !known.contains(&name.as_str())) {
         let list = if known.is_empty() { "the method has none".to_owned() } else { known.join(", ") };
         return Err(wrong::<M>(unknown, &format!("there is no such parameter; expected: {list}")));
@@ -95,17 +95,20 @@ fn missing(error: &str) -> Option<&str> {
 }
 
 /// The parameters of a method, from the interface's own description.
-fn names_of(method: &str) -> Vec<&'static str> {
+fn names_of(interface: &'static str, method: &str) -> Vec<&'static str> {
     let head = format!("\nmethod {method}(");
-    let Some((_, rest)) = INTERFACE.split_once(&head) else { return Vec::new() };
+    let Some((_, rest)) = interface.split_once(&head) else { return Vec::new() };
     let list = rest.split(')').next().unwrap_or_default();
-    list.split(',').filter_map(|field| Some(field.split_once(':')?.0.trim())).collect()
+    let fields = list.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let fields: Vec<&str> = fields.flat_map(|line| line.split(',')).collect();
+    fields.into_iter().filter_map(|field| Some(field.split_once(':')?.0.trim())).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::control::{Kill, List, METHODS, Run};
+    use protocol::control::{INTERFACE, Kill, List, METHODS, Run};
+    use protocol::kernel;
     use serde_json::json;
 
     fn blamed<M: Method + std::fmt::Debug>(value: Value) -> String {
@@ -140,9 +143,10 @@ mod tests {
 
     #[test]
     fn every_methods_parameters_are_known_from_the_description() {
-        assert_eq!(names_of("Kill"), ["name", "signal", "exec", "grace_ms"]);
-        for method in METHODS.iter().filter(|method| **method != "Doctor") {
-            assert!(!names_of(method).is_empty(), "{method}");
+        assert_eq!(names_of(kernel::INTERFACE, "Execute"), ["action", "params", "context"]);
+        assert_eq!(names_of(INTERFACE, "Kill"), ["name", "signal", "exec", "grace_ms"]);
+        for method in METHODS.iter().filter(|method| !matches!(**method, "Doctor" | "AuditStatus")) {
+            assert!(!names_of(INTERFACE, method).is_empty(), "{method}");
         }
     }
 }

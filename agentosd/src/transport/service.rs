@@ -1,6 +1,7 @@
 //! `org.varlink.service`: what every Varlink service answers (varlink.org, "Service Introspection"), and its errors.
 
 use super::parameters::Parameters;
+use protocol::control::Interface;
 use protocol::wire::Reply;
 use serde_json::{Value, json};
 
@@ -32,15 +33,15 @@ error InvalidParameter (parameter: string)
 error ExpectedMore ()
 ";
 
-/// Answers a call of the service interface, or refuses one of an interface that is neither it nor ours.
+/// Answers a call of the service interface, or refuses one of an interface that is neither it nor `ours`.
 /// `None`: it is a call of ours.
-pub(super) fn answer(call: &str, parameters: &Parameters) -> Option<Reply> {
+pub(super) fn answer(call: &str, parameters: &Parameters, ours: &Interface) -> Option<Reply> {
     let not_found = || error("MethodNotFound", json!({"method": call}));
     let Some((interface, method)) = call.rsplit_once('.') else {
         return Some(not_found());
     };
-    if interface == protocol::control::NAME {
-        let known = protocol::control::METHODS.contains(&method);
+    if interface == ours.name {
+        let known = ours.methods.contains(&method);
         return (!known).then(not_found);
     }
     Some(match (interface, method) {
@@ -49,18 +50,18 @@ pub(super) fn answer(call: &str, parameters: &Parameters) -> Option<Reply> {
             "product": "agentosd",
             "version": env!("CARGO_PKG_VERSION"),
             "url": env!("CARGO_PKG_REPOSITORY"),
-            "interfaces": [NAME, protocol::control::NAME],
+            "interfaces": [NAME, ours.name],
         })),
-        (NAME, "GetInterfaceDescription") => describe(parameters),
+        (NAME, "GetInterfaceDescription") => describe(parameters, ours),
         (NAME, _) => not_found(),
         (other, _) => error("InterfaceNotFound", json!({"interface": other})),
     })
 }
 
-fn describe(parameters: &Parameters) -> Reply {
+fn describe(parameters: &Parameters, ours: &Interface) -> Reply {
     match parameters.text("interface") {
         Some(NAME) => reply(json!({"description": DESCRIPTION})),
-        Some(protocol::control::NAME) => reply(json!({"description": protocol::control::INTERFACE})),
+        Some(name) if name == ours.name => reply(json!({"description": ours.text})),
         Some(other) => error("InterfaceNotFound", json!({"interface": other})),
         None => error("InvalidParameter", json!({"parameter": "interface"})),
     }
@@ -91,7 +92,7 @@ mod tests {
 
     fn call(method: &str, parameters: Value) -> Option<Reply> {
         let Value::Object(parameters) = parameters else { panic!() };
-        answer(method, &Parameters::new(parameters, 0))
+        answer(method, &Parameters::new(parameters, 0), &protocol::control::SELF)
     }
 
     #[test]

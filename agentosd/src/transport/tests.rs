@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 struct Echo;
 
 impl Door for Echo {
+    const INTERFACE: protocol::control::Interface = protocol::control::SELF;
+
     async fn answer(&self, call: Incoming, out: &mut Outgoing<'_>) -> Result<(), Ended> {
         let reply = json!({"method": call.method, "fds": call.fds.len()});
         match call.method.as_str() {

@@ -37,6 +37,22 @@ impl Table {
         roots
     }
 
+    /// The programs that the operator's policy names for actions, allowed or with an approval, and directories of programs;
+    /// `None` when it allows none at all.
+    #[must_use]
+    pub fn programs(&self) -> Option<Vec<PathBuf>> {
+        let action = "process_exec".parse::<ActionName>().ok()?;
+        let grants = self.layers.iter().filter(|layer| layer.part == Part::Grants);
+        let rules = grants.flat_map(|layer| &layer.rules).filter(|rule| rule.means(&action, Kind::ProcessExec));
+        let allowing: Vec<&CompiledRule> = rules.filter(|rule| rule.effect != Effect::Deny).collect();
+        let globs = allowing.iter().flat_map(|rule| rule.exec.iter().flatten());
+        let mut paths: Vec<PathBuf> =
+            globs.map(|glob| glob.divided().0).filter(|path| path.parent().is_some()).collect();
+        paths.sort_unstable();
+        paths.dedup();
+        (!allowing.is_empty()).then_some(paths)
+    }
+
     /// The programs that one started by an action may start in its turn: those that every layer allows whatever their
     /// arguments are and however often. `/usr/bin/git` is that program, `/usr/bin/**` gives `/usr/bin`, with all that is
     /// beneath it; other patterns give nothing. A directory in which anything needs an approval, is counted or is refused

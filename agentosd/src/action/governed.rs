@@ -1,0 +1,197 @@
+//! What decides and bounds the actions of one agent, and which of them are under way.
+
+use super::counts::Counts;
+use crate::caller::Caller;
+use crate::gate::{Budget, Refusal};
+use crate::uids::AgentUid;
+use policies::{Effective, Narrowing, Table, Variables};
+use protocol::action::RefusalReason;
+use protocol::audit::AgentRef;
+use sandbox::cgroup::{Cgroup, CgroupLimits};
+use sandbox::plan::Plan;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// Most actions of one agent that are under way at one time.
+const MOST: usize = 8;
+
+/// An agent, as its actions see it.
+#[derive(Debug)]
+pub(crate) struct Governed {
+    /// Who it is.
+    pub(crate) agent: AgentRef,
+    /// On whose behalf directories are opened.
+    pub(crate) caller: Caller,
+    /// The operator's policy.
+    pub(crate) policy: Arc<Effective>,
+    /// Digest of it, and of the agent's own file.
+    pub(crate) digest: String,
+    /// It, compiled, with what the agent's own file takes away.
+    pub(crate) table: Table,
+    /// Where it works.
+    pub(crate) workspace: Option<PathBuf>,
+    /// Its own confinement, which programs that it asks for get too.
+    pub(crate) plan: Plan,
+    /// The limits of what it asks for.
+    pub(crate) limits: CgroupLimits,
+    /// What is under way.
+    pub(crate) running: Running,
+    counts: Mutex<Counts>,
+    /// The user of one that does not live.
+    lent: Mutex<Option<AgentUid>>,
+}
+
+/// Of what one is made.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) agent: AgentRef,
+    pub(crate) caller: Caller,
+    pub(crate) policy: Arc<Effective>,
+    pub(crate) digest: String,
+    pub(crate) own_file: Option<Narrowing>,
+    pub(crate) variables: Variables,
+    pub(crate) plan: Plan,
+    pub(crate) limits: CgroupLimits,
+}
+
+impl Governed {
+    /// Compiles the policy for this agent.
+    pub(crate) fn new(parts: Parts) -> Result<Self, policies::BindError> {
+        let Parts { agent, caller, policy, digest, own_file, variables, plan, limits } = parts;
+        let table = Table::compile(&policy, &variables, own_file.as_slice())?;
+        let (workspace, running, counts) = (variables.workspace, Running::default(), Mutex::default());
+        Ok(Self {
+            agent,
+            caller,
+            policy,
+            digest,
+            table,
+            workspace,
+            plan,
+            limits,
+            running,
+            counts,
+            lent: Mutex::default(),
+        })
+    }
+
+    /// Has a user that is nobody else's as long as this lives.
+    pub(crate) fn lend(&self, uid: AgentUid) {
+        *self.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(uid);
+    }
+
+    /// Counts an action for each of its budgets.
+    pub(crate) fn spend(&self, budgets: &[Budget]) -> Result<(), Refusal> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).take(budgets, Instant::now())
+    }
+}
+
+/// The actions of an agent that are under way: they end with it, and none acts while it is stopped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    inner: Arc<Mutex<Inner>>,
+    open: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: u64,
+    groups: BTreeMap<u64, Cgroup>,
+    places: usize,
+}
+
+/// A place among them.
+#[derive(Debug)]
+pub(crate) struct PlaceTaken {
+    inner: Arc<Mutex<Inner>>,
+    group: Option<u64>,
+}
+
+impl Default for Running {
+    fn default() -> Self {
+        Self { inner: Arc::default(), open: watch::Sender::new(true) }
+    }
+}
+
+impl Running {
+    /// Takes a place; none while the agent is stopped, or when it has too many.
+    pub(crate) fn begin(&self) -> Result<PlaceTaken, Refusal> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*self.open.borrow() {
+            return Err(not_running());
+        }
+        if inner.places >= MOST {
+            let message = format!("{MOST} actions of the agent are under way; wait for one of them");
+            return Err(Refusal::new(RefusalReason::Busy, message));
+        }
+        inner.places += 1;
+        Ok(PlaceTaken { inner: Arc::clone(&self.inner), group: None })
+    }
+
+    /// Lets no action begin or go on, and gives the groups of those that are under way, which are to be killed.
+    pub(crate) fn halt(&self) -> Vec<Cgroup> {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        self.open.send_replace(false);
+        inner.groups.values().cloned().collect()
+    }
+
+    /// Lets actions begin again.
+    pub(crate) fn resume(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// Returns when the agent is stopped or ends.
+    pub(crate) async fn halted(&self) {
+        // The sender is our own, so that it cannot be gone.
+        drop(self.open.subscribe().wait_for(|open| !open).await);
+    }
+
+    /// Puts the process of an action under the place's owner, unless the agent was halted meanwhile.
+    pub(crate) fn hold(&self, place: &mut PlaceTaken, cgroup: &Cgroup) -> Result<(), Refusal> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*self.open.borrow() {
+            return Err(not_running());
+        }
+        inner.next += 1;
+        let number = inner.next;
+        inner.groups.insert(number, cgroup.clone());
+        place.group = Some(number);
+        Ok(())
+    }
+}
+
+impl Drop for PlaceTaken {
+    fn drop(&mut self) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.places -= 1;
+        if let Some(number) = self.group {
+            inner.groups.remove(&number);
+        }
+    }
+}
+
+/// The refusal of an agent that is stopped or has ended.
+pub(crate) fn not_running() -> Refusal {
+    Refusal::new(RefusalReason::AgentNotRunning, "the agent is stopped or has ended, so nothing is done for it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_begins_while_the_agent_is_stopped() {
+        let running = Running::default();
+        let place = running.begin().unwrap();
+        assert!(running.halt().is_empty(), "no process of it runs yet");
+        assert_eq!(running.begin().unwrap_err().reason, RefusalReason::AgentNotRunning);
+        running.resume();
+        let places: Vec<_> = (1..MOST).map(|_| running.begin().unwrap()).collect();
+        assert_eq!(running.begin().unwrap_err().reason, RefusalReason::Busy);
+        drop((place, places));
+        assert!(running.begin().is_ok());
+    }
+}

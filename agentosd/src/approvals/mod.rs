@@ -1,0 +1,266 @@
+//! Approvals: actions that wait for a person. Bound to the digest of the exact action, used once, and not for ever.
+//!
+//! ```text
+//!   action ── wanted ──► pending ── decide (a person) ──► approved ── take ──► Approved ──► the gate ──► Permit
+//! ```
+//! They last over a restart: each is a file, written whole before anybody is told. Nothing of this is reached from inside an
+//! agent but [`Approvals::want`] and [`Approvals::take`], by way of its own actions.
+
+mod files;
+mod notify;
+
+use crate::agent::now;
+use crate::caller::Caller;
+use crate::gate::Refusal;
+use protocol::action::{ApprovalId, RefusalReason};
+use protocol::approval::{Approval, ApprovalState};
+use protocol::control::DecideApproval;
+use protocol::error::ControlError;
+use protocol::ids::TimeUs;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+
+pub(crate) use files::StoreError;
+
+/// Most that wait of one agent.
+const MOST_PENDING: usize = 16;
+/// Most that are kept of those that are over.
+const MOST_KEPT: usize = 1000;
+/// Characters of what a person is shown.
+const MOST_DETAILS: usize = 64 << 10;
+
+/// How long something holds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Spans {
+    /// For a decision.
+    pub(crate) wait: Duration,
+    /// For the use of what was approved.
+    pub(crate) valid: Duration,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Approvals {
+    directory: PathBuf,
+    spans: Spans,
+    notify: Vec<String>,
+    inner: Mutex<Inner>,
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    next: u64,
+    all: BTreeMap<u64, Approval>,
+    refused: u64,
+}
+
+/// An approval that was used up just now, for one action. Only [`Approvals::take`] makes it.
+#[derive(Debug)]
+pub(crate) struct Approved {
+    id: ApprovalId,
+}
+
+impl Approved {
+    /// Its name.
+    pub(crate) fn id(&self) -> &ApprovalId {
+        &self.id
+    }
+}
+
+/// Where an action that needs an approval stands.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// It may be done now.
+    Approved(Approved),
+    /// Somebody is to decide.
+    Pending(ApprovalId),
+}
+
+impl Approvals {
+    /// Reads what there is.
+    pub(crate) fn open(directory: &Path, spans: Spans, notify: Vec<String>) -> Result<Self, StoreError> {
+        let all = files::load(directory)?;
+        let next = all.keys().next_back().map_or(1, |last| last + 1);
+        let inner = Mutex::new(Inner { next, all, refused: 0 });
+        Ok(Self { directory: directory.to_owned(), spans, notify, inner, changed: watch::Sender::new(0) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = now();
+        for approval in inner.all.values_mut() {
+            if is_open(approval.state) && approval.expires_us <= now {
+                approval.state = ApprovalState::Expired;
+            }
+        }
+        inner
+    }
+
+    /// Has a person asked about an action, once however often it is asked for. `of` has no name, times and state yet.
+    pub(crate) fn want(&self, of: Approval) -> Result<ApprovalId, Refusal> {
+        let mut inner = self.lock();
+        let same = |other: &&Approval| is_open(other.state) && other.agent == of.agent && other.digest == of.digest;
+        if let Some(other) = inner.all.values().find(same) {
+            return Ok(other.id.clone());
+        }
+        let waiting = |other: &&Approval| other.state == ApprovalState::Pending && other.agent == of.agent;
+        if inner.all.values().filter(waiting).count() >= MOST_PENDING {
+            inner.refused += 1;
+            self.changed.send_modify(|count| *count += 1);
+            let message = format!("{MOST_PENDING} actions of the agent wait for approval already");
+            return Err(Refusal::new(RefusalReason::ApprovalFlood, message));
+        }
+        let created = now();
+        let approval = Approval {
+            id: ApprovalId::new(inner.next),
+            state: ApprovalState::Pending,
+            details: crate::action::cut(&of.details, MOST_DETAILS),
+            created_us: created,
+            expires_us: later(created, self.spans.wait),
+            ..of
+        };
+        files::save(&self.directory, &approval).map_err(|error| unsaved(&error))?;
+        inner.next += 1;
+        inner.all.insert(approval.id.number(), approval.clone());
+        self.retire(&mut inner);
+        drop(inner);
+        self.changed.send_modify(|count| *count += 1);
+        notify::tell(&self.notify, &approval);
+        Ok(approval.id)
+    }
+
+    /// Uses an approval up, if a person has given it; one that is not decided yet stays as it is.
+    pub(crate) fn take(&self, id: &ApprovalId, agent: &str, digest: &str) -> Result<Standing, Refusal> {
+        let mut inner = self.lock();
+        let invalid = |why: &str| Refusal::new(RefusalReason::ApprovalInvalid, format!("{id} {why}"));
+        let found = inner.all.get_mut(&id.number()).filter(|approval| approval.agent.as_str() == agent);
+        let Some(approval) = found else { return Err(invalid("is no approval of this agent's")) };
+        if approval.digest != digest {
+            let message = format!("{id} is for another action: {}", approval.summary);
+            return Err(Refusal::new(RefusalReason::ApprovalActionMismatch, message));
+        }
+        match approval.state {
+            ApprovalState::Pending => return Ok(Standing::Pending(id.clone())),
+            ApprovalState::Used => return Err(invalid("was used; it holds for one time")),
+            ApprovalState::Denied => {
+                let note = approval.note.as_deref().map_or_else(String::new, |note| format!(": {note}"));
+                return Err(Refusal::new(RefusalReason::ApprovalDenied, format!("a person denied it{note}")));
+            }
+            ApprovalState::Expired => {
+                let message = format!("{id} has run out; ask again");
+                return Err(Refusal::new(RefusalReason::ApprovalTimeout, message));
+            }
+            ApprovalState::Approved => {}
+        }
+        // On disk first: after a crash it is rather lost than used twice.
+        let used = Approval { state: ApprovalState::Used, ..approval.clone() };
+        files::save(&self.directory, &used).map_err(|error| unsaved(&error))?;
+        *approval = used;
+        drop(inner);
+        self.changed.send_modify(|count| *count += 1);
+        Ok(Standing::Approved(Approved { id: id.clone() }))
+    }
+
+    /// Waits until one is not pending any more.
+    pub(crate) async fn decided(&self, id: &ApprovalId) {
+        let mut changed = self.changed.subscribe();
+        loop {
+            let expires = match self.lock().all.get(&id.number()) {
+                Some(approval) if approval.state == ApprovalState::Pending => approval.expires_us,
+                _ => return,
+            };
+            let left = Duration::from_micros(expires.0.saturating_sub(now().0)) + Duration::from_millis(1);
+            // Either is looked into by the next round.
+            drop(tokio::time::timeout(left, changed.changed()).await);
+        }
+    }
+
+    /// One, as it is.
+    pub(crate) fn get(&self, id: &ApprovalId) -> Option<Approval> {
+        self.lock().all.get(&id.number()).cloned()
+    }
+
+    /// A person's decision, about what the person saw.
+    pub(crate) fn decide(&self, decision: &DecideApproval, caller: &Caller) -> Result<Approval, ControlError> {
+        let mut inner = self.lock();
+        let none = || ControlError::NoSuchApproval { id: decision.id.to_string() };
+        let wrong = |why: &str| ControlError::WrongApproval { id: decision.id.to_string(), why: why.to_owned() };
+        let approval = inner.all.get_mut(&decision.id.number()).filter(|approval| may(caller, approval));
+        let approval = approval.ok_or_else(none)?;
+        if approval.digest != decision.digest {
+            return Err(wrong("what was shown is another action; look at it again: agentctl approvals show"));
+        }
+        if approval.state != ApprovalState::Pending {
+            return Err(wrong(&format!("it is {} already", word(approval.state))));
+        }
+        let state = if decision.approve { ApprovalState::Approved } else { ApprovalState::Denied };
+        let decided = Approval {
+            state,
+            by: Some(caller.recorded()),
+            note: decision.note.clone(),
+            expires_us: later(now(), self.spans.valid),
+            ..approval.clone()
+        };
+        files::save(&self.directory, &decided).map_err(|error| crate::daemon::internal(&error))?;
+        *approval = decided.clone();
+        drop(inner);
+        self.changed.send_modify(|count| *count += 1);
+        Ok(decided)
+    }
+
+    /// Those that a caller may see, oldest first; and how many were refused because too many waited.
+    pub(crate) fn list(&self, all: bool, caller: &Caller) -> (Vec<Approval>, u64) {
+        let inner = self.lock();
+        let shown = |approval: &&Approval| may(caller, approval) && (all || approval.state == ApprovalState::Pending);
+        (inner.all.values().filter(shown).cloned().collect(), inner.refused)
+    }
+
+    /// Told whenever something changes.
+    pub(crate) fn follow(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Forgets the oldest of those that are over.
+    fn retire(&self, inner: &mut Inner) {
+        let over: Vec<u64> =
+            inner.all.iter().filter(|(_, approval)| !is_open(approval.state)).map(|(number, _)| *number).collect();
+        for number in over.iter().take(over.len().saturating_sub(MOST_KEPT)) {
+            inner.all.remove(number);
+            files::remove(&self.directory, *number);
+        }
+    }
+}
+
+fn is_open(state: ApprovalState) -> bool {
+    matches!(state, ApprovalState::Pending | ApprovalState::Approved)
+}
+
+fn may(caller: &Caller, approval: &Approval) -> bool {
+    caller.is_root() || caller.uid == approval.owner
+}
+
+fn later(time: TimeUs, span: Duration) -> TimeUs {
+    TimeUs(time.0.saturating_add(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)))
+}
+
+fn unsaved(error: &StoreError) -> Refusal {
+    Refusal::new(RefusalReason::AuditUnavailable, crate::journal::sentence(error))
+}
+
+/// The state as it is said.
+fn word(state: ApprovalState) -> &'static str {
+    match state {
+        ApprovalState::Pending => "pending",
+        ApprovalState::Approved => "approved",
+        ApprovalState::Used => "used",
+        ApprovalState::Denied => "denied",
+        ApprovalState::Expired => "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,43 @@
+//! The door of one agent: its own socket, and so its own name, whatever a request says.
+
+use crate::action::{self, Governed, Origin};
+use crate::daemon::Daemon;
+use crate::transport::{Door, Ended, Incoming, Outgoing, parse};
+use protocol::action::{Context, Execute};
+use protocol::control::{Interface, Method as _};
+use protocol::error::ControlError;
+use protocol::kernel::{self, Check};
+use std::sync::Arc;
+
+/// Answers the calls of `io.agentos.Kernel` for one agent.
+#[derive(Clone, Debug)]
+pub(crate) struct Kernel {
+    pub(crate) daemon: Arc<Daemon>,
+    pub(crate) governed: Arc<Governed>,
+}
+
+impl Door for Kernel {
+    const INTERFACE: Interface = kernel::SELF;
+
+    async fn answer(&self, call: Incoming, out: &mut Outgoing<'_>) -> Result<(), Ended> {
+        let Incoming { method, parameters, fds, caller } = call;
+        if !fds.is_empty() {
+            return Err(super::bad(&method, "", "this method takes no descriptors").into());
+        }
+        match method.as_str() {
+            Execute::NAME => {
+                let execute: Execute = parse(parameters)?;
+                let doing = action::execute(&self.daemon, &self.governed, (execute, Origin::Agent { pid: caller.pid }));
+                let reply = out.unless_closed(doing).await?;
+                out.last(&reply).await
+            }
+            Check::NAME => {
+                let Check { action, params, context } = parse(parameters)?;
+                let context = Context { approval: None, ..context };
+                out.last(&action::check(&self.governed, &Execute { action, params, context })).await
+            }
+            // The transport answers for names that the interface does not have.
+            other => Err(ControlError::Internal { message: format!("the method {other} has no door") }.into()),
+        }
+    }
+}
