@@ -8,8 +8,11 @@
 //!          ── Order::Perform{bounds} ─► does it, with what it has open
 //!          ◄── Report::Done{data} ──── or Report::Refused{reason, message}, here or before
 //! ```
-//! End of file instead of an order: it ends, and nothing has been done. After `Perform` of a [`Task::Exec`] there is no report:
-//! the process becomes the program, its output is the program's.
+//! End of file instead of an order: it ends, and nothing has been done. Nothing may follow the first line before its answer.
+//!
+//! After `Perform` of a [`Task::Exec`] there is no report: the process becomes the program, its output is the program's, and
+//! what follows the line on its input is the program's input. Only if the program cannot be started there is one,
+//! [`Report::Refused`], and the exit code is [`NOT_STARTED`]. A program can pretend that; it then denies having run.
 
 use crate::action::RefusalReason;
 use crate::bytes::Bytes;
@@ -20,6 +23,9 @@ use serde_json::Value;
 pub const MAX_LINE: usize = 24 << 20;
 /// Most bytes of a file's content, or of a result, whatever the policy allows.
 pub const MAX_CONTENT: u64 = 16 << 20;
+
+/// The executor's exit code when the program of a [`Task::Exec`] could not be started.
+pub const NOT_STARTED: u8 = 126;
 
 /// What the executor is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -89,8 +95,6 @@ pub enum Task {
         env: Vec<String>,
         /// Working directory.
         cwd: String,
-        /// What it reads as standard input.
-        stdin: Bytes,
     },
     /// One statement for an SQLite database.
     Sqlite {
