@@ -93,12 +93,9 @@ impl Merged {
                 self.not_enforced.push(format!("`{key}` ({}:{line})", document.origin));
             }
         };
-        note("kernel", file.kernel.as_ref().map(line));
-        note("signals", file.signals.as_ref().map(line));
         note("policies", file.policies.as_ref().map(line));
         note("actions", file.actions.as_ref().map(line));
         note("network", file.network.as_ref().map(line));
-        note("on_violation", file.on_violation.as_ref().map(line));
     }
 
     /// The effective policy under this name.

@@ -1,6 +1,7 @@
 //! Keeps an agent's denials: from the kernel's log to its file, counted for `ps`.
 
 use crate::journal;
+use crate::violation::Touched;
 use protocol::agent::Agent;
 use protocol::denial::Denial;
 use std::collections::VecDeque;
@@ -14,6 +15,8 @@ use tokio::task::JoinHandle;
 
 /// Denials that may wait for the disk: as many as an agent's list can have, so that none is turned away.
 pub(super) const SINK: usize = 10_000;
+/// Touched tripwires that may wait for the agent's task, which needs microseconds for one.
+pub(super) const ALARM: usize = 16;
 /// Denials written at once.
 const BATCH: usize = 1024;
 
@@ -46,12 +49,22 @@ impl Recent {
 pub(super) struct Keeper {
     pub(super) work: JoinHandle<()>,
     pub(super) recent: watch::Receiver<Recent>,
+    /// Tripwires that were touched; the agent's task takes it.
+    pub(super) touched: Option<mpsc::Receiver<Touched>>,
+}
+
+/// What comes from the log.
+#[derive(Debug)]
+pub(super) struct Coming {
+    pub(super) sink: mpsc::Receiver<Denial>,
+    pub(super) touched: mpsc::Receiver<Touched>,
 }
 
 /// Starts to keep what comes.
-pub(super) fn start(path: PathBuf, sink: mpsc::Receiver<Denial>, publish: Arc<watch::Sender<Agent>>) -> Keeper {
+pub(super) fn start(path: PathBuf, come: Coming, publish: Arc<watch::Sender<Agent>>) -> Keeper {
     let (show, recent) = watch::channel(Recent::default());
-    Keeper { work: tokio::spawn(keep(path, sink, (publish, show))), recent }
+    let Coming { sink, touched } = come;
+    Keeper { work: tokio::spawn(keep(path, sink, (publish, show))), recent, touched: Some(touched) }
 }
 
 /// Writes what comes until the log has finished with the agent.

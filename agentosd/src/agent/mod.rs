@@ -16,6 +16,7 @@ mod showing;
 mod signals;
 mod stopping;
 mod task;
+mod violations;
 
 use crate::caller::Caller;
 use protocol::agent::{Agent, Details, ExecId, Exit};

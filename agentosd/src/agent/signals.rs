@@ -112,6 +112,7 @@ impl Task {
         self.overtake_stop("SIGCONT", State::Running);
         let continued = blocking(move || cgroup.cont(init)).await?;
         self.change(|agent| (agent.state, agent.review) = (State::Running, None));
+        self.renew_budgets();
         Ok(KillReply { outcome: format!("continued {}", processes(continued)), effect: true })
     }
 

@@ -61,8 +61,9 @@ impl Task {
     /// It is done, or has failed and the agent goes on.
     pub(super) async fn stopped(&mut self, result: Result<Stopped, ControlError>) {
         let Some(Stopping { waiting, .. }) = self.stopping.take() else { return };
-        if result.is_ok() {
-            self.change(|agent| agent.state = State::Stopped);
+        match &result {
+            Ok(_) => self.change(|agent| agent.state = State::Stopped),
+            Err(_) => self.kill_unstoppable().await,
         }
         let reply = result.map(|stopped| {
             let outcome = format!("stopped {}", processes(stopped.processes));

@@ -8,6 +8,7 @@ mod workspace;
 
 use crate::caller::Caller;
 use crate::memory::Sharing;
+use crate::violation::Answers;
 use policies::{Bound, Effective, OnVfsLoss, Variables};
 use protocol::agent::Limits;
 use protocol::control::{Run, Stdio};
@@ -17,6 +18,7 @@ use protocol::vfs::Quotas;
 use sandbox::cgroup::CgroupLimits;
 use sandbox::plan::{Identity, Mount, Plan, Process, Rlimits, Rule, Template, Window};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub(crate) use environment::extend as extend_environment;
 pub(crate) use memory::quotas;
@@ -59,6 +61,19 @@ pub(crate) struct Launch {
     pub(crate) sharing: Option<Sharing>,
     /// What happens when that server is lost.
     pub(crate) on_vfs_loss: OnVfsLoss,
+    /// What of it is watched.
+    pub(crate) watching: Watching,
+}
+
+/// What an agent's task watches, and how it answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watching {
+    /// The answers.
+    pub(crate) answers: Answers,
+    /// The policy's limit on the time from start to end.
+    pub(crate) wall: Option<Duration>,
+    /// The caller's, at which it is killed in any case.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Decides a launch.
@@ -93,7 +108,13 @@ pub(crate) fn launch(
     };
     let cgroup = group_limits(&limits);
     let (quotas, sharing) = memory::divided(&bound.memory);
-    Ok(Launch { plan, cgroup, limits, view: seen.words, quotas, sharing, on_vfs_loss: bound.memory.on_vfs_loss() })
+    let watching = Watching {
+        answers: Answers::of(&policy.mediation),
+        wall: bound.limits.wall.as_ref().map(|wall| wall.value.duration()),
+        timeout: request.timeout_ms.map(Duration::from_millis),
+    };
+    let on_vfs_loss = bound.memory.on_vfs_loss();
+    Ok(Launch { plan, cgroup, limits, view: seen.words, quotas, sharing, on_vfs_loss, watching })
 }
 
 /// A rule that nothing carries out stops the start: an operator would rely on it.
@@ -147,6 +168,7 @@ fn limits(limits: &policies::Limits, timeout_ms: Option<u64>) -> Limits {
         wall_ms: [wall, timeout_ms].into_iter().flatten().min(),
         output_bytes: limits.output.as_ref().map(|output| output.value.bytes()),
         files: limits.files.value.into(),
+        cpu_time_ms: None,
     }
 }
 
