@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cores::Cores;
 use crate::digest::Digest;
 use crate::env::{EnvName, EnvValue};
-use crate::mediation::Mediation;
+use crate::mediation::{Mediation, Rate};
 use crate::memory::Memory;
 use crate::names::Hostname;
 use crate::origin::{Origin, Rule};
@@ -100,23 +100,31 @@ pub struct Limits {
     pub output: Option<Rule<Size>>,
     /// The largest file that it can write (RLIMIT_FSIZE). None: no limit.
     pub file_size: Option<Rule<Size>>,
+    /// CPU time of all its processes together. None: no limit.
+    pub cpu_time: Option<Rule<TimeSpan>>,
+    /// Actions that it may ask for in its life. None: no limit.
+    pub actions: Option<Rule<u32>>,
+    /// How often it may ask for actions, whichever they are. None: no limit.
+    pub action_rate: Option<Rule<Rate>>,
+    /// How often in a row it may ask for the same action with the same parameters. None: no limit.
+    pub repeats: Option<Rule<u32>>,
 }
 
 impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "memory {}, pids {}, files {}", self.memory.value, self.pids.value, self.files.value)?;
-        if let Some(cpu) = &self.cpu {
-            write!(f, ", cpu {}", cpu.value)?;
-        }
-        if let Some(wall) = &self.wall {
-            write!(f, ", wall {}", wall.value)?;
-        }
-        if let Some(output) = &self.output {
-            write!(f, ", output {}", output.value)?;
-        }
-        if let Some(file_size) = &self.file_size {
-            write!(f, ", file_size {}", file_size.value)?;
-        }
-        Ok(())
+        further(f, "cpu", self.cpu.as_ref())?;
+        further(f, "wall", self.wall.as_ref())?;
+        further(f, "output", self.output.as_ref())?;
+        further(f, "file_size", self.file_size.as_ref())?;
+        further(f, "cpu_time", self.cpu_time.as_ref())?;
+        further(f, "actions", self.actions.as_ref())?;
+        further(f, "action_rate", self.action_rate.as_ref())?;
+        further(f, "repeats", self.repeats.as_ref())
     }
+}
+
+/// A limit that need not be there.
+fn further<T: fmt::Display>(f: &mut fmt::Formatter<'_>, key: &str, rule: Option<&Rule<T>>) -> fmt::Result {
+    rule.map_or(Ok(()), |rule| write!(f, ", {key} {}", rule.value))
 }

@@ -46,8 +46,8 @@ pub use bind::{BindError, Bound, BoundEnv, BoundFs, Content};
 pub use cases::{CaseError, CaseFailure, CaseReport, CaseTable, RequestWords, WordsError, shipped_cases};
 pub use cores::Cores;
 pub use decide::{
-    AccessRequest, Budget, Considered, DecidingRule, Decision, Explanation, Fate, Filters, LayerAnswer, Obligations,
-    Reason, RequestError, RequestHost, RequestPath, Table,
+    AccessRequest, Budget, Considered, DecidingRule, Decision, Explanation, Fate, Filters, ForbiddenAct, LayerAnswer,
+    Obligations, Reason, RequestError, RequestHost, RequestPath, Table,
 };
 pub use diff::{Change, Diff, Direction, diff};
 pub use digest::Digest;

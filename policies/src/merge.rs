@@ -39,6 +39,10 @@ struct SomeLimits {
     wall: Option<Rule<crate::TimeSpan>>,
     output: Option<Rule<crate::Size>>,
     file_size: Option<Rule<crate::Size>>,
+    cpu_time: Option<Rule<crate::TimeSpan>>,
+    actions: Option<Rule<u32>>,
+    action_rate: Option<Rule<crate::Rate>>,
+    repeats: Option<Rule<u32>>,
 }
 
 impl Merged {
@@ -130,6 +134,10 @@ impl SomeLimits {
         override_with(&mut self.wall, document, entries.wall.as_ref(), |span| *span);
         override_with(&mut self.output, document, entries.output.as_ref(), |size| *size);
         override_with(&mut self.file_size, document, entries.file_size.as_ref(), |size| *size);
+        override_with(&mut self.cpu_time, document, entries.cpu_time.as_ref(), |span| *span);
+        override_with(&mut self.actions, document, entries.actions.as_ref(), count);
+        override_with(&mut self.action_rate, document, entries.action_rate.as_ref(), |rate| *rate);
+        override_with(&mut self.repeats, document, entries.repeats.as_ref(), count);
     }
 
     fn finish(self, policy: &str) -> Result<Limits, ResolveError> {
@@ -142,6 +150,10 @@ impl SomeLimits {
             wall: self.wall,
             output: self.output,
             file_size: self.file_size,
+            cpu_time: self.cpu_time,
+            actions: self.actions,
+            action_rate: self.action_rate,
+            repeats: self.repeats,
         })
     }
 }

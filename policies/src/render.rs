@@ -138,6 +138,10 @@ impl Page {
         self.limit("wall", limits.wall.as_ref());
         self.limit("output", limits.output.as_ref());
         self.limit("file_size", limits.file_size.as_ref());
+        self.limit("cpu_time", limits.cpu_time.as_ref());
+        self.limit("actions", limits.actions.as_ref());
+        self.limit("action_rate", limits.action_rate.as_ref());
+        self.limit("repeats", limits.repeats.as_ref());
     }
 
     fn limit<T: std::fmt::Display>(&mut self, key: &str, rule: Option<&Rule<T>>) {
@@ -165,10 +169,10 @@ impl Page {
         self.rules("policies:", &mediation.rules, |rule| &rule.origin);
         self.rules("actions:", &mediation.actions, |action| &action.origin);
         self.rules("network:", &mediation.network, |rule| &rule.origin);
-        let answers = [("default", &mediation.on_violation), ("tripwires", &mediation.on_tripwire)];
+        let answers = mediation.answers();
         if answers.iter().any(|(_, answer)| answer.is_some()) {
             self.line("on_violation:", None);
-            answers.into_iter().for_each(|(key, answer)| self.entry("  ", key, answer.as_ref()));
+            answers.into_iter().for_each(|(key, answer)| self.entry("  ", key, answer));
         }
     }
 

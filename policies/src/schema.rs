@@ -10,7 +10,7 @@ use serde_saphyr::Spanned;
 
 use crate::cores::Cores;
 use crate::env::EnvEntry;
-use crate::mediation::{ActionEntry, AnswerSignal, Kernel, NetworkEntry, OnViolationEntries, RuleEntry};
+use crate::mediation::{ActionEntry, AnswerSignal, Kernel, NetworkEntry, OnViolationEntries, Rate, RuleEntry};
 use crate::memory::MemoryEntries;
 use crate::names::{Hostname, ProfileName};
 use crate::scalar::{ScalarError, Word, deserialize_as_word};
@@ -76,6 +76,14 @@ pub(crate) struct LimitEntries {
     pub(crate) files: Option<Spanned<Count>>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) file_size: Option<Spanned<Size>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) cpu_time: Option<Spanned<TimeSpan>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) actions: Option<Spanned<Count>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) action_rate: Option<Spanned<Rate>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) repeats: Option<Spanned<Count>>,
 }
 
 /// One entry of `filesystem`.

@@ -27,9 +27,9 @@ fn what_is_written_otherwise_and_means_the_same_is_no_difference() {
 #[test]
 fn paths_execution_limits_and_environment_are_compared_by_what_they_come_to() {
     says(
-        "filesystem: [{path: \"${workspace}\", access: write}, {path: /srv/x, access: none}]\nprocess: {env: [A], limits: {file_size: 1GiB}}",
+        "filesystem: [{path: \"${workspace}\", access: write}, {path: /srv/x, access: none}]\nprocess: {env: [A], limits: {file_size: 1GiB, action_rate: 60/min, actions: 9}}",
         "filesystem: [{path: \"${workspace}\", access: read}, {path: /opt/y, access: read}]
-process: {exec: [/opt/y], env: [B, C=1], limits: {memory: 4GiB, pids: 5}}
+process: {exec: [/opt/y], env: [B, C=1], limits: {memory: 4GiB, pids: 5, cpu_time: 1h, action_rate: 2/s, actions: 8, repeats: 200}}
 memory: {episodic: 2GiB, semantic_shared: team}",
         &[
             "grants  reading /opt/y and what is beneath it  (p.yaml:2)",
@@ -37,11 +37,15 @@ memory: {episodic: 2GiB, semantic_shared: team}",
             "grants  the caller's variable B  (p.yaml:3)",
             "grants  memory: 2GiB → 4GiB  (p.yaml:3)",
             "grants  file_size: 1GiB → no limit  (p.yaml:3)",
+            "grants  action_rate: 60/min → 2/s  (p.yaml:3)",
+            "grants  repeats: 100 → 200  (p.yaml:3)",
             "grants  /mem/episodic: 1GiB → 2GiB  (p.yaml:4)",
             "grants  the shared store team as /mem/semantic  (p.yaml:4)",
             "takes   writing ${workspace} and what is beneath it  (p.yaml:2)",
             "takes   the caller's variable A  (p.yaml:3)",
             "takes   pids: 256 → 5  (p.yaml:3)",
+            "takes   cpu_time: no limit → 1h  (p.yaml:3)",
+            "takes   actions: 9 → 8  (p.yaml:3)",
             "alters  /srv/x, which is not granted: refused by name → not there  (p.yaml:2)",
             "alters  the variable C is 1  (p.yaml:3)",
         ],
@@ -92,13 +96,14 @@ fn an_exact_rule_that_hides_a_wider_one_is_seen_to_take() {
 fn modes_answers_and_commands_are_told() {
     says(
         "kernel: {version: \"1.0\", mode: strict}\nactions: [{name: lint, command: [/bin/a]}, {name: old, command: [/bin/o]}]",
-        "actions: [{name: lint, command: [/bin/b], read_only: true}]\non_violation: {tripwires: SIGKILL}\nsignals: [SIGKILL]",
+        "actions: [{name: lint, command: [/bin/b], read_only: true}]\non_violation: {tripwires: SIGKILL, loops: deny}\nsignals: [SIGKILL]",
         &[
             "grants  the answer to a forbidden act: strict (the agent is killed) → permissive (refused)  (p.yaml:2)",
             "grants  lint counts as reading now  (p.yaml:2)",
             "takes   the registered action old: /bin/o  (p.yaml:3)",
             "alters  the signals that the kernel may answer with: all → SIGKILL  (p.yaml:4)",
             "alters  on_violation.tripwires: as the mode says → SIGKILL  (p.yaml:3)",
+            "alters  on_violation.loops: as usual → deny  (p.yaml:3)",
             "alters  the command of lint: /bin/a → /bin/b  (p.yaml:2)",
         ],
     );

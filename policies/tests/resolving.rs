@@ -236,10 +236,10 @@ fn a_chain_without_end_is_refused() {
 
 #[test]
 fn what_is_shown_of_requests_means_the_same() {
-    let text = "process: {limits: {memory: 1GiB, pids: 10, files: 20}}
+    let text = "process: {limits: {memory: 1GiB, pids: 10, files: 20, cpu_time: 1h30m, actions: 7, action_rate: 60/min, repeats: 3}}
 kernel: {version: \"1.0\", mode: strict}
 signals: [SIGSTOP, SIGKILL]
-on_violation: {default: deny, tripwires: SIGKILL}
+on_violation: {default: deny, tripwires: SIGKILL, budgets: SIGSTOP, loops: deny}
 policies:
   - {action: file_read, paths: [\"/data/**\", \"${workspace}/a b/*: x\", /plain], max_bytes: 1MiB, rate: 60/min, count: 3}
   - {action: \"*\", effect: deny, hosts: [\"*.example.org\", 127.0.0.1]}
@@ -264,11 +264,13 @@ network: [{host: \"*.a.example\", ports: [443, 80], methods: [GET]}, {host: b.ex
         let actions = mediation.actions.iter().map(|action| format!("{action} {:?}", action.command));
         let mode = mediation.mode.as_ref().map(|rule| rule.value);
         let signals = mediation.signals.as_ref().map(|rule| rule.value.clone());
-        let answers =
-            [&mediation.on_violation, &mediation.on_tripwire].map(|rule| rule.as_ref().map(|rule| rule.value));
-        (rules.chain(network).chain(actions).collect::<Vec<_>>(), mode, signals, answers)
+        let answers = [&mediation.on_violation, &mediation.on_tripwire, &mediation.on_budget, &mediation.on_loop]
+            .map(|rule| rule.as_ref().map(|rule| rule.value));
+        let limits = policy.limits.to_string();
+        (limits, rules.chain(network).chain(actions).collect::<Vec<_>>(), mode, signals, answers)
     };
     assert_eq!(meaning(&again), meaning(&policy), "{page}");
+    assert!(meaning(&policy).0.ends_with(", cpu_time 1h30m, actions 7, action_rate 60/min, repeats 3"), "{page}");
     let conditions =
         |policy: &Effective| policy.mediation.rules.iter().map(|rule| rule.conditions.argv.clone()).collect::<Vec<_>>();
     assert_eq!(conditions(&again), conditions(&policy), "{page}");

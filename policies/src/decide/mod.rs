@@ -11,6 +11,7 @@
 //! matching rules of equal standing deny beats approval beats allow, and what comes with the allowing ones adds up. The
 //! order of rules in a file means nothing.
 
+mod answer;
 mod compiled;
 mod decision;
 mod explain;
@@ -23,6 +24,7 @@ mod table;
 mod tally;
 mod trie;
 
+pub use answer::ForbiddenAct;
 pub use decision::{Budget, DecidingRule, Decision, Filters, Obligations, Reason};
 pub use explain::{Considered, Explanation, Fate, LayerAnswer};
 pub use request::{AccessRequest, RequestError, RequestHost, RequestPath};

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use crate::bind::BindError;
 use crate::decide::NETWORK_ACTION;
+use crate::decide::answer::{Answers, ForbiddenAct};
 use crate::decide::compiled::CompiledRule;
 use crate::decide::decision::{Decision, Reason};
 use crate::decide::layer::{Layer, Part};
 use crate::decide::request::AccessRequest;
 use crate::effective::Effective;
-use crate::mediation::{ActionName, AnswerSignal, Kind, Mediation, Mode};
+use crate::mediation::{ActionName, Answer, AnswerSignal, Kind, Mediation, Mode};
 use crate::narrowing::Narrowing;
 use crate::template::Variables;
 use crate::values::Values;
@@ -21,8 +22,7 @@ pub struct Table {
     pub(crate) layers: Vec<Arc<Layer>>,
     registered: Arc<HashMap<ActionName, Kind>>,
     values: Arc<Values>,
-    mode: Mode,
-    answers: Option<BTreeSet<AnswerSignal>>,
+    answers: Answers,
 }
 
 impl Table {
@@ -39,8 +39,7 @@ impl Table {
             layers: vec![Arc::new(layer(&policy.name, Part::Grants, mediation, &values))],
             registered: Arc::new(registered.collect()),
             values: Arc::new(values),
-            mode: mediation.mode.as_ref().map_or(Mode::default(), |rule| rule.value),
-            answers: mediation.signals.as_ref().map(|rule| rule.value.iter().copied().collect()),
+            answers: Answers::of(mediation),
         };
         Ok(layers.iter().fold(table, |table, layer| table.narrowed(layer)))
     }
@@ -50,9 +49,7 @@ impl Table {
     pub fn narrowed(&self, by: &Narrowing) -> Self {
         let mut table = self.clone();
         table.layers.push(Arc::new(layer(&by.name, Part::Narrows, &by.mediation, &self.values)));
-        table.mode = self.mode.max(by.mode().unwrap_or(self.mode));
-        // An answer more is a power more for the kernel, never for the agent.
-        table.answers.iter_mut().for_each(|answers| answers.extend(by.signals()));
+        table.answers.narrow(by);
         table
     }
 
@@ -81,13 +78,20 @@ impl Table {
     /// How a forbidden act is answered: the strictest mode of all layers.
     #[must_use]
     pub fn mode(&self) -> Mode {
-        self.mode
+        self.answers.mode()
     }
 
     /// The signals that the kernel may answer with. None: all. A narrowing layer can only add some.
     #[must_use]
     pub fn answers(&self) -> Option<&BTreeSet<AnswerSignal>> {
-        self.answers.as_ref()
+        self.answers.signals()
+    }
+
+    /// What becomes of an agent that did this: `on_violation` says it, else the mode, and `signals` bounds it. A narrowing
+    /// layer never makes it milder.
+    #[must_use]
+    pub fn answer(&self, act: ForbiddenAct) -> Answer {
+        self.answers.to(act)
     }
 
     /// What sort of action the request is for, if it is one that can be decided about.

@@ -1,11 +1,11 @@
-//! What the kernel enforces: paths, execution, environment, limits, memory.
+//! What the kernel enforces: paths, execution, environment, memory.
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::bind::{Bound, BoundFs, Content};
-use crate::diff::{Diff, Direction, written};
+use crate::diff::{Diff, Direction, limits, towards, written};
 use crate::effective::{Effective, EnvRule};
 use crate::env::EnvValue;
 use crate::memory::Memory;
@@ -17,7 +17,7 @@ pub(crate) fn compare(old: (&Effective, &Bound), new: (&Effective, &Bound), foun
     files(old.1, new.1, found);
     execution(old.1, new.1, found);
     environment(&old.0.env, &new.0.env, found);
-    limits(old.0, new.0, found);
+    limits::compare(&old.0.limits, &new.0.limits, found);
     memory(&old.0.memory, &new.0.memory, found);
     if let (Some(before), Some(after)) = (old.0.hostname.as_ref(), new.0.hostname.as_ref())
         && before.value != after.value
@@ -126,31 +126,6 @@ fn environment(old: &[EnvRule], new: &[EnvRule], found: &mut Diff) {
     }
 }
 
-fn limits(old: &Effective, new: &Effective, found: &mut Diff) {
-    let (old, new) = (&old.limits, &new.limits);
-    bound("memory", (Some(&old.memory), Some(&new.memory)), found);
-    bound("pids", (Some(&old.pids), Some(&new.pids)), found);
-    bound("files", (Some(&old.files), Some(&new.files)), found);
-    bound("cpu", (old.cpu.as_ref(), new.cpu.as_ref()), found);
-    bound("wall", (old.wall.as_ref(), new.wall.as_ref()), found);
-    bound("output", (old.output.as_ref(), new.output.as_ref()), found);
-    bound("file_size", (old.file_size.as_ref(), new.file_size.as_ref()), found);
-}
-
-/// A limit; none is more than any.
-fn bound<T: Ord + fmt::Display>(key: &str, rules: (Option<&Rule<T>>, Option<&Rule<T>>), found: &mut Diff) {
-    let origin = rules.1.or(rules.0).map(|rule| &rule.origin);
-    let words = |rule: Option<&Rule<T>>| rule.map_or_else(|| "no limit".to_owned(), |rule| rule.value.to_string());
-    let direction = match rules {
-        (Some(before), Some(after)) if before.value == after.value => return,
-        (None, None) => return,
-        (Some(before), Some(after)) => towards(&before.value, &after.value),
-        (Some(_), None) => Direction::Grants,
-        (None, Some(_)) => Direction::Takes,
-    };
-    found.add(direction, format!("{key}: {} → {}", words(rules.0), words(rules.1)), origin);
-}
-
 fn memory(old: &Memory, new: &Memory, found: &mut Diff) {
     part("/mem/working", (old.working.as_ref(), new.working.as_ref()), found);
     part("/mem/episodic", (old.episodic.as_ref(), new.episodic.as_ref()), found);
@@ -196,8 +171,4 @@ fn part<T: Ord + fmt::Display>(path: &str, rules: (Option<&Rule<T>>, Option<&Rul
         (before, after) => towards(before, after),
     };
     found.add(direction, format!("{path}: {} → {}", words(rules.0), words(rules.1)), origin);
-}
-
-fn towards<T: PartialOrd>(before: T, after: T) -> Direction {
-    if after > before { Direction::Grants } else { Direction::Takes }
 }

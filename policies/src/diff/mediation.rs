@@ -55,21 +55,21 @@ fn signals(old: &Mediation, new: &Mediation, found: &mut Diff) {
 }
 
 fn answers(old: &Mediation, new: &Mediation, found: &mut Diff) {
-    let keys = [
-        ("on_violation.default", &old.on_violation, &new.on_violation),
-        ("on_violation.tripwires", &old.on_tripwire, &new.on_tripwire),
-    ];
-    for (key, before, after) in keys {
-        let value = |rule: &Option<crate::Rule<crate::Answer>>| rule.as_ref().map(|rule| rule.value);
-        let words = |rule| value(rule).map_or_else(|| "as the mode says".to_owned(), |answer| answer.to_string());
+    for ((key, before), (_, after)) in old.answers().into_iter().zip(new.answers()) {
+        let value = |rule: Option<&crate::Rule<crate::Answer>>| rule.map(|rule| rule.value);
+        let unwritten = match key {
+            "budgets" | "loops" => "as usual",
+            _ => "as the mode says",
+        };
+        let words = |rule| value(rule).map_or_else(|| unwritten.to_owned(), |answer| answer.to_string());
         let direction = match (value(before), value(after)) {
             (was, now) if was == now => continue,
             (Some(was), Some(now)) if now < was => Direction::Grants,
             (Some(_), Some(_)) => Direction::Takes,
             _ => Direction::Alters,
         };
-        let origin = after.as_ref().or(before.as_ref()).map(|rule| &rule.origin);
-        found.add(direction, format!("{key}: {} → {}", words(before), words(after)), origin);
+        let origin = after.or(before).map(|rule| &rule.origin);
+        found.add(direction, format!("on_violation.{key}: {} → {}", words(before), words(after)), origin);
     }
 }
 

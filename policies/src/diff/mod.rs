@@ -10,6 +10,7 @@
 //! answer to the requests that are tried, and where none is answered otherwise, it says so.
 
 mod confinement;
+mod limits;
 mod mediation;
 mod requests;
 mod words;
@@ -116,6 +117,10 @@ pub fn diff(old: &Effective, new: &Effective) -> Result<Diff, BindError> {
     requests::compare(old, new, &agent, &mut found)?;
     found.changes.sort_by_key(|change| change.direction);
     Ok(found)
+}
+
+fn towards<T: PartialOrd>(before: T, after: T) -> Direction {
+    if after > before { Direction::Grants } else { Direction::Takes }
 }
 
 /// An agent whose paths read as the variables do, apart from the slash before them.

@@ -29,6 +29,8 @@ impl Mediation {
         if let Some(answers) = file.on_violation.as_ref().map(|answers| &answers.value) {
             override_with(&mut self.on_violation, document, answers.default.as_ref(), |answer| *answer);
             override_with(&mut self.on_tripwire, document, answers.tripwires.as_ref(), |answer| *answer);
+            override_with(&mut self.on_budget, document, answers.budgets.as_ref(), |answer| (*answer).into());
+            override_with(&mut self.on_loop, document, answers.loops.as_ref(), |answer| *answer);
         }
     }
 }

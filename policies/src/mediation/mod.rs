@@ -125,6 +125,28 @@ pub(crate) struct OnViolationEntries {
     pub(crate) default: Option<Spanned<Answer>>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) tripwires: Option<Spanned<Answer>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) budgets: Option<Spanned<BudgetAnswer>>,
+    #[serde(default, deserialize_with = "present")]
+    pub(crate) loops: Option<Spanned<Answer>>,
+}
+
+/// The answer to a spent budget. It cannot be a mere refusal: time that has been used is not given back by one.
+#[derive(Clone, Copy, Debug, Deserialize)]
+pub(crate) enum BudgetAnswer {
+    #[serde(rename = "SIGSTOP")]
+    Stop,
+    #[serde(rename = "SIGKILL")]
+    Kill,
+}
+
+impl From<BudgetAnswer> for Answer {
+    fn from(answer: BudgetAnswer) -> Self {
+        match answer {
+            BudgetAnswer::Stop => Self::Stop,
+            BudgetAnswer::Kill => Self::Kill,
+        }
+    }
 }
 
 /// The answer to a forbidden act of one sort.
@@ -168,6 +190,22 @@ pub struct Mediation {
     pub on_violation: Option<Rule<Answer>>,
     /// The answer to touching what only a hostile agent would.
     pub on_tripwire: Option<Rule<Answer>>,
+    /// The answer to a spent budget: stopped or killed.
+    pub on_budget: Option<Rule<Answer>>,
+    /// The answer to asking for the same once more than [`crate::Limits::repeats`] allows.
+    pub on_loop: Option<Rule<Answer>>,
+}
+
+impl Mediation {
+    /// What `on_violation` says, by its keys.
+    pub(crate) fn answers(&self) -> [(&'static str, Option<&Rule<Answer>>); 4] {
+        [
+            ("default", self.on_violation.as_ref()),
+            ("tripwires", self.on_tripwire.as_ref()),
+            ("budgets", self.on_budget.as_ref()),
+            ("loops", self.on_loop.as_ref()),
+        ]
+    }
 }
 
 deserialize_as_word!(Version);
