@@ -292,11 +292,11 @@ fn what_a_domain_of_the_agents_own_refuses_touches_no_tripwire() {
         let rest = format!("domain={domain} status=allocated mode=enforcing pid={pid} uid=501 exe=\"/x\" comm=\"x\"");
         other(kind::LANDLOCK_DOMAIN, 1, &rest)
     };
-    let write = "fs.write_file path=\"/policy/rules.yaml\" dev=\"fuse\" ino=1";
-    feed(&mut ledger, [allocated(7, 1), allocated(8, 9), access(2, 8, write), syscall(2, 501, 9)].into_iter());
+    let read = "fs.read_file path=\"/run/agentos/agents/root/status\" dev=\"tmpfs\" ino=1";
+    feed(&mut ledger, [allocated(7, 1), allocated(8, 9), access(2, 8, read), syscall(2, 501, 9)].into_iter());
     assert!(touched.try_recv().is_err());
-    feed(&mut ledger, [access(3, 7, write), syscall(3, 501, 9)].into_iter());
-    assert_eq!(touched.try_recv().map(|touched| touched.tripwire.name()), Ok("policy"));
+    feed(&mut ledger, [access(3, 7, read), syscall(3, 501, 9)].into_iter());
+    assert_eq!(touched.try_recv().map(|touched| touched.tripwire.name()), Ok("other-agents"));
 }
 
 #[test]

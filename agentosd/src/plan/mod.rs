@@ -9,7 +9,7 @@ mod workspace;
 use crate::caller::Caller;
 use crate::memory::Sharing;
 use crate::violation::Answers;
-use policies::{Bound, Effective, OnVfsLoss, Variables};
+use policies::{Bound, Effective, OnVfsLoss, Table, Variables};
 use protocol::agent::Limits;
 use protocol::control::{Run, Stdio};
 use protocol::error::ControlError;
@@ -99,7 +99,7 @@ pub(crate) fn launch(
         agent: identity(who.agent),
         init: identity(who.init),
         caller: sandbox::plan::Caller { uid: caller.uid, gid: caller.gid, groups: caller.groups.clone() },
-        view: [files::of(name, &bound, who), seen.mounts].concat(),
+        view: [files::of(name, &bound, who), files::others().to_vec(), seen.mounts].concat(),
         parts: memory::parts(name, &bound.memory, own),
         rules: [seen.rules, files::rules()].concat(),
         rlimits: Rlimits { files: limits.files, file_size: bound.limits.file_size.as_ref().map(|l| l.value.bytes()) },
@@ -108,8 +108,10 @@ pub(crate) fn launch(
     };
     let cgroup = group_limits(&limits);
     let (quotas, sharing) = memory::divided(&bound.memory);
+    let table = Table::compile(policy, &variables, &[]);
+    let table = table.map_err(|error| ControlError::BadPolicy { message: error.to_string() })?;
     let watching = Watching {
-        answers: Answers::of(&policy.mediation),
+        answers: Answers::of(&table),
         wall: bound.limits.wall.as_ref().map(|wall| wall.value.duration()),
         timeout: request.timeout_ms.map(Duration::from_millis),
     };
@@ -168,7 +170,7 @@ fn limits(limits: &policies::Limits, timeout_ms: Option<u64>) -> Limits {
         wall_ms: [wall, timeout_ms].into_iter().flatten().min(),
         output_bytes: limits.output.as_ref().map(|output| output.value.bytes()),
         files: limits.files.value.into(),
-        cpu_time_ms: None,
+        cpu_time_ms: limits.cpu_time.as_ref().map(|time| time.value.seconds().saturating_mul(1000)),
     }
 }
 

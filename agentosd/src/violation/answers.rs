@@ -1,6 +1,6 @@
 //! How an agent's policy answers, worked out once at its start.
 
-use policies::{Answer, AnswerSignal, Mediation, Mode};
+use policies::{Answer, ForbiddenAct, Mode, Table};
 use protocol::event::Answered;
 
 /// The answers to what this daemon itself notices.
@@ -13,30 +13,16 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// From what the policy says of violations.
-    pub(crate) fn of(mediation: &Mediation) -> Self {
-        let may = |signal| mediation.signals.as_ref().is_none_or(|signals| signals.value.contains(&signal));
-        let by_mode = match mediation.mode.as_ref().map(|rule| rule.value).unwrap_or_default() {
-            Mode::Audit => Answered::Record,
-            Mode::Permissive => Answered::Deny,
-            Mode::Strict => Answered::Kill,
-        };
-        let named = mediation.on_tripwire.as_ref().map(|rule| match rule.value {
+    /// From the agent's policy with all that narrows it.
+    pub(crate) fn of(table: &Table) -> Self {
+        let answer = |act| match table.answer(act) {
+            // The kernel refuses it in every mode; what the mode `audit` leaves out is the answer.
+            Answer::Deny if table.mode() == Mode::Audit => Answered::Record,
             Answer::Deny => Answered::Deny,
             Answer::Stop => Answered::Stop,
             Answer::Kill => Answered::Kill,
-        });
-        // The next milder answer where the policy keeps a signal from the kernel.
-        let tripwire = match named.unwrap_or(by_mode) {
-            Answered::Kill if may(AnswerSignal::SigKill) => Answered::Kill,
-            Answered::Kill | Answered::Stop if may(AnswerSignal::SigStop) => Answered::Stop,
-            Answered::Kill | Answered::Stop => Answered::Deny,
-            milder => milder,
         };
-        // A limit that is not enforced is none, so that there is always an answer.
-        let stop = !may(AnswerSignal::SigKill) && may(AnswerSignal::SigStop);
-        let budget = if stop { Answered::Stop } else { Answered::Kill };
-        Self { tripwire, budget }
+        Self { tripwire: answer(ForbiddenAct::Tripwire), budget: answer(ForbiddenAct::Budget) }
     }
 }
 
@@ -47,29 +33,24 @@ mod tests {
     fn answers(text: &str) -> Answers {
         let text = format!("extends: [base]\n{text}\n");
         let document = policies::parse("p.yaml", &text).expect("a policy");
-        Answers::of(&policies::resolve(&document, &policies::Shipped).expect("an effective policy").mediation)
+        let policy = policies::resolve(&document, &policies::Shipped).expect("an effective policy");
+        let variables = policies::Variables { workspace: None, home: "/home/a".into(), name: "a".into() };
+        Answers::of(&Table::compile(&policy, &variables, &[]).expect("a table"))
     }
 
     #[test]
-    fn the_mode_decides_unless_the_policy_names_an_answer() {
+    fn the_mode_is_the_answer_to_a_tripwire_and_a_limit_kills_in_every_mode() {
         for (mode, answer) in [("strict", Answered::Kill), ("permissive", Answered::Deny), ("audit", Answered::Record)]
         {
-            assert_eq!(answers(&format!("kernel: {{version: \"1.0\", mode: {mode}}}")).tripwire, answer);
-            let named = format!("kernel: {{version: \"1.0\", mode: {mode}}}\non_violation: {{tripwires: SIGSTOP}}");
-            assert_eq!(answers(&named).tripwire, Answered::Stop);
+            let answers = answers(&format!("kernel: {{version: \"1.0\", mode: {mode}}}"));
+            assert_eq!((answers.tripwire, answers.budget), (answer, Answered::Kill), "{mode}");
         }
         assert_eq!(answers("").tripwire, Answered::Deny, "nothing said is permissive");
     }
 
     #[test]
-    fn an_answer_that_the_kernel_may_not_give_becomes_a_milder_one() {
-        let strict =
-            |signals: &str| answers(&format!("kernel: {{version: \"1.0\", mode: strict}}\nsignals: {signals}"));
-        assert_eq!(strict("[SIGSTOP, SIGKILL]").tripwire, Answered::Kill);
-        assert_eq!(strict("[SIGSTOP]").tripwire, Answered::Stop);
-        assert_eq!(strict("[SIGTERM]").tripwire, Answered::Deny);
-        assert_eq!(strict("[SIGSTOP]").budget, Answered::Stop);
-        assert_eq!(strict("[SIGTERM]").budget, Answered::Kill, "a limit has an answer in any case");
-        assert_eq!(answers("").budget, Answered::Kill);
+    fn the_policy_can_name_another_answer() {
+        let named = answers("on_violation: {tripwires: SIGSTOP, budgets: SIGSTOP}");
+        assert_eq!((named.tripwire, named.budget), (Answered::Stop, Answered::Stop));
     }
 }

@@ -21,7 +21,7 @@ impl Tripwire {
     pub fn of(denial: &Denial) -> Option<Self> {
         match denial.layer {
             Layer::Seccomp => denial.syscall.as_deref().and_then(call),
-            Layer::Landlock => place(denial.object.as_deref()?).filter(|_| changes(&denial.action)),
+            Layer::Landlock => denial.object.as_deref().and_then(place),
         }
     }
 }
@@ -60,8 +60,8 @@ const CALLS: [(&str, &[&str]); 12] = [
 /// Between the name of a machine and a number or name, in a call of another ABI; the filter kills whoever makes one.
 const FOREIGN: &str = " system call ";
 
-/// Directories of which an agent may change nothing.
-const PLACES: [(&str, &str); 2] = [("policy", "/policy"), ("other-agents", "/run/agentos/agents")];
+/// Where the trees of all agents stand on the host. Inside there is a decoy.
+const OTHERS: (&str, &str) = ("other-agents", "/run/agentos/agents");
 
 fn call(name: &str) -> Option<Tripwire> {
     if name.contains(FOREIGN) {
@@ -71,19 +71,15 @@ fn call(name: &str) -> Option<Tripwire> {
 }
 
 fn place(path: &str) -> Option<Tripwire> {
-    let within = |place: &str| path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    PLACES.iter().find(|(_, place)| within(place)).map(|(tripwire, _)| Tripwire(tripwire))
+    let (tripwire, place) = OTHERS;
+    let within = path.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    within.then_some(Tripwire(tripwire))
 }
 
 /// Whether a refusal about this path could be one: for those who would rather not put a whole [`Denial`] together.
 #[must_use]
 pub fn touches(path: &str) -> bool {
     place(path).is_some()
-}
-
-/// Whether a Landlock action is more than looking, which `find /` and `grep -r` do everywhere.
-fn changes(action: &str) -> bool {
-    action.split(" and ").any(|verb| !matches!(verb, "read" | "list" | "execute") && !verb.starts_with("device ioctl"))
 }
 
 #[cfg(test)]
@@ -174,23 +170,14 @@ mod tests {
     }
 
     #[test]
-    fn changing_what_is_not_ones_own_is_one_and_looking_is_none() {
-        assert_eq!(at("write", "/policy/rules.yaml"), Some("policy"));
-        assert_eq!(at("create file", "/policy"), Some("policy"));
-        assert_eq!(at("write and read", "/policy/digest"), Some("policy"));
+    fn the_trees_of_others_are_one() {
+        assert_eq!(at("read", "/run/agentos/agents/root/status"), Some("other-agents"));
         assert_eq!(at("create directory", "/run/agentos/agents"), Some("other-agents"));
-        assert_eq!(at("remove file", "/run/agentos/agents/a"), Some("other-agents"));
-        for (action, path) in [
-            ("read", "/run/agentos/agents/a"),
-            ("list", "/run/agentos/agents"),
-            ("execute", "/policy/rules.yaml"),
-            ("write", "/policy-of-the-house"),
-            ("write", "/run/agentos/agents-of-mine"),
-            ("write", "/etc/shadow"),
-            ("write", "/work/policy/rules.yaml"),
-        ] {
-            assert_eq!(at(action, path), None, "{action} {path}");
+        for path in
+            ["/run/agentos/kernel.sock", "/run/agentos/agents-of-mine", "/work/run/agentos/agents/a", "/etc/shadow"]
+        {
+            assert_eq!(at("read", path), None, "{path}");
         }
-        assert!(touches("/policy") && !touches("/home/policy"));
+        assert!(touches("/run/agentos/agents/a") && !touches("/run/agentos"));
     }
 }
