@@ -17,6 +17,7 @@ use crate::retention::{Ended, Retention};
 use crate::stage::Pool;
 use crate::store::{Record, Store};
 use crate::uids::Uids;
+use crate::violation::Answers;
 use protocol::agent::{Agent, State};
 use protocol::control::Run;
 use protocol::doctor::Check;
@@ -149,6 +150,8 @@ impl Daemon {
         let workspace = record.agent.workspace.as_ref().map(PathBuf::from);
         let governed =
             rules.govern((gate::subject(&record.agent), workspace), &caller, (launch.plan.clone(), launch.cgroup))?;
+        // The agent's own file can make the answers stricter.
+        launch.watching.answers = Answers::of(&governed.table);
         let (handle, task) = Task::new(Arc::clone(self), record.clone(), Some(governed));
         self.registry.add(handle.clone())?;
         let (answer, begun) = oneshot::channel();

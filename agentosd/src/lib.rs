@@ -40,5 +40,6 @@ mod start;
 mod store;
 mod transport;
 mod uids;
+pub mod violation;
 
 pub use start::main;

@@ -117,6 +117,8 @@ reasons! {
     RateExceeded = "rate_exceeded",
     /// What a rule allows in an agent's life has been done.
     CountExceeded = "count_exceeded",
+    /// The same action was asked for too often in a row.
+    RepeatedAction = "repeated_action",
     /// Nobody approved it in time.
     ApprovalTimeout = "approval_timeout",
     /// A person denied it.

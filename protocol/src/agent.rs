@@ -54,6 +54,12 @@ pub enum ExitReason {
     Wall,
     /// The output limit of the policy.
     Output,
+    /// A forbidden act, which its policy answers with SIGKILL (SIGPOLICY).
+    Policy,
+    /// A budget of its policy that has no reason of its own: processor time, actions (SIGBUDGET).
+    Budget,
+    /// The same action again and again, past what its policy bears (SIGLOOP).
+    Loop,
     /// The client that ran it in the foreground went away without detaching.
     HungUp,
     /// The sandbox could not be built; the command was not run.
@@ -158,6 +164,9 @@ pub struct Limits {
     pub output_bytes: Option<u64>,
     /// Open files in each process.
     pub files: u64,
+    /// Milliseconds of processor time in its life.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_time_ms: Option<u64>,
 }
 
 /// A further process in an agent, started by `exec`; counted from 1 within the agent.

@@ -1,8 +1,9 @@
 //! What happened to agents, in order.
 
 use crate::agent::Exit;
+use crate::audit::StoppedBy;
 use crate::ids::{AgentId, AgentName, TimeUs};
-use crate::signal::Signal;
+use crate::signal::{KernelSignal, Signal};
 use serde::{Deserialize, Serialize};
 
 /// One entry of the event log.
@@ -77,6 +78,8 @@ pub enum What {
         /// What came of it: `its files are mounted anew`, `stopped for review`, …
         outcome: String,
     },
+    /// A forbidden act or a spent budget, and what followed.
+    Violation(Violation),
     /// What its name remembers was replaced by what somebody imported.
     MemoryRestored,
     /// What its name remembers was removed, because a caller wanted it.
@@ -87,4 +90,69 @@ pub enum What {
         #[serde(default, skip_serializing_if = "String::is_empty")]
         why: String,
     },
+}
+
+/// A forbidden act or a spent budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Violation {
+    /// The signal that was raised.
+    pub signal: KernelSignal,
+    /// What happened: `mount: system call refused by seccomp (all policies)`.
+    pub what: String,
+    /// Which rule it broke: `tripwire mount`, `process.limits.wall (base.yaml:41)`.
+    pub rule: String,
+    /// How such is answered in this agent.
+    pub answer: Answered,
+    /// What came of it: `killed`, `stopped for review`, `no effect: already stopped`, …
+    pub outcome: String,
+    /// The layer that refused the act, or held the limit.
+    pub stopped_by: StoppedBy,
+    /// The process, as the host numbers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<i32>,
+    /// Its program, as the agent sees the path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exe: Option<String>,
+}
+
+/// How a violation is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Answered {
+    /// It is recorded.
+    #[serde(rename = "record")]
+    Record,
+    /// It is refused.
+    #[serde(rename = "deny")]
+    Deny,
+    /// The agent is stopped for somebody to look.
+    #[serde(rename = "SIGSTOP")]
+    Stop,
+    /// The agent is killed.
+    #[serde(rename = "SIGKILL")]
+    Kill,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_violation_reads_as_one_flat_entry() {
+        let violation = Violation {
+            signal: KernelSignal::Policy,
+            what: "mount: system call refused by seccomp (all policies)".into(),
+            rule: "tripwire mount".into(),
+            answer: Answered::Kill,
+            outcome: "killed".into(),
+            stopped_by: StoppedBy::Seccomp,
+            pid: Some(7),
+            exe: None,
+        };
+        let text = serde_json::to_value(What::Violation(violation.clone())).expect("JSON");
+        let expected = serde_json::json!({"event": "violation", "signal": "SIGPOLICY", "answer": "SIGKILL",
+            "what": "mount: system call refused by seccomp (all policies)", "rule": "tripwire mount",
+            "outcome": "killed", "stopped_by": "seccomp", "pid": 7});
+        assert_eq!(text, expected);
+        assert_eq!(serde_json::from_value::<What>(text).expect("an event"), What::Violation(violation));
+    }
 }

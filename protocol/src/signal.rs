@@ -52,8 +52,55 @@ const NAMES: [(&str, i32); 31] = [
 /// SIGRTMIN as the kernel's ABI and glibc's users know it: 34, since glibc keeps 32 and 33.
 const RTMIN: i32 = 34;
 
-/// Real-time signals that only the kernel of Agent OS sends (DESIGN 4.1), as offsets from SIGRTMIN.
-const OURS: [(&str, i32); 5] = [("SIGPOLICY", 1), ("SIGTRUST", 2), ("SIGBUDGET", 3), ("SIGLOOP", 4), ("SIGDRIFT", 5)];
+/// A real-time signal that only the kernel of Agent OS sends (DESIGN 4.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum KernelSignal {
+    /// A forbidden act.
+    #[serde(rename = "SIGPOLICY")]
+    Policy,
+    /// An attestation failed or was revoked.
+    #[serde(rename = "SIGTRUST")]
+    Trust,
+    /// A budget is spent.
+    #[serde(rename = "SIGBUDGET")]
+    Budget,
+    /// The same action came again and again.
+    #[serde(rename = "SIGLOOP")]
+    Loop,
+    /// Models disagree.
+    #[serde(rename = "SIGDRIFT")]
+    Drift,
+}
+
+impl KernelSignal {
+    /// Every one, in the order of their numbers, which count up from SIGRTMIN+1.
+    const ALL: [Self; 5] = [Self::Policy, Self::Trust, Self::Budget, Self::Loop, Self::Drift];
+
+    /// The name: `SIGPOLICY`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Policy => "SIGPOLICY",
+            Self::Trust => "SIGTRUST",
+            Self::Budget => "SIGBUDGET",
+            Self::Loop => "SIGLOOP",
+            Self::Drift => "SIGDRIFT",
+        }
+    }
+
+    /// As Linux numbers it: SIGRTMIN+1 and on.
+    #[must_use]
+    pub fn signal(self) -> Signal {
+        let offset = Self::ALL.iter().position(|other| *other == self).and_then(|index| i32::try_from(index).ok());
+        Signal(RTMIN + 1 + offset.unwrap_or(0))
+    }
+}
+
+impl fmt::Display for KernelSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
 
 impl Signal {
     /// SIGHUP.
@@ -105,7 +152,7 @@ impl Signal {
     /// The name by which DESIGN 4.1 reserves this signal for the kernel of Agent OS, if it does.
     #[must_use]
     pub fn reserved(self) -> Option<&'static str> {
-        OURS.iter().find(|(_, offset)| RTMIN + offset == self.0).map(|(name, _)| *name)
+        KernelSignal::ALL.into_iter().find(|ours| ours.signal() == self).map(KernelSignal::name)
     }
 }
 

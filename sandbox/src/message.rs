@@ -75,6 +75,8 @@ pub enum Order {
         /// All of the plan's, where they are now.
         parts: Vec<Part>,
     },
+    /// Go on reading after [`Report::OutputSpent`]: the agent may write as much once more.
+    RenewOutput,
     /// Set a terminal's size.
     Resize {
         /// Which process.

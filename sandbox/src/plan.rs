@@ -120,6 +120,12 @@ pub enum Mount {
         /// A directory instead of a file.
         directory: bool,
     },
+    /// A directory of our making that cannot be listed: what is placed in it is found by whoever knows its name, and not
+    /// by what walks through everything (`find /`, `grep -r`).
+    Passage {
+        /// Where.
+        path: PathBuf,
+    },
     /// A symbolic link.
     Symlink {
         /// Where.
@@ -136,6 +142,7 @@ impl Mount {
         match self {
             Self::Bind { path, .. } | Self::Workspace { path, .. } | Self::Tmpfs { path, .. } => path,
             Self::File { path, .. } | Self::Decoy { path, .. } | Self::Symlink { path, .. } => path,
+            Self::Passage { path } => path,
         }
     }
 
@@ -144,7 +151,8 @@ impl Mount {
     pub fn source(&self) -> Option<&Path> {
         match self {
             Self::Bind { path, .. } | Self::Workspace { path, .. } => Some(path),
-            Self::Tmpfs { .. } | Self::File { .. } | Self::Decoy { .. } | Self::Symlink { .. } => None,
+            Self::Tmpfs { .. } | Self::File { .. } | Self::Decoy { .. } => None,
+            Self::Passage { .. } | Self::Symlink { .. } => None,
         }
     }
 }

@@ -32,6 +32,9 @@ fn sentence(program: &str, exit: &Exit) -> Option<String> {
         ExitReason::Memory => "was killed: it reached its memory limit (limits.memory of its policy)",
         ExitReason::Wall => "was killed: it reached its time limit (--timeout, or limits.wall of its policy)",
         ExitReason::Output => "was killed: it reached its output limit (limits.output of its policy)",
+        ExitReason::Policy => "was killed for a forbidden act (SIGPOLICY)",
+        ExitReason::Budget => "was killed: it has spent a budget of its policy (SIGBUDGET)",
+        ExitReason::Loop => "was killed: it repeated the same action too often (SIGLOOP)",
         ExitReason::HungUp => "was hung up: its client went away",
         ExitReason::DaemonGone => "ended with agentosd, or was found dead by it",
     };

@@ -1,7 +1,7 @@
 //! `events`: a line an event.
 
 use super::{command_line, how_it_ended, time};
-use protocol::event::{Event, What};
+use protocol::event::{Event, Violation, What};
 use protocol::text::escape;
 
 /// `TIME  AGENT  what happened  (by uid U, pid P)`.
@@ -17,6 +17,7 @@ pub(crate) fn line(event: &Event) -> String {
         What::ExecExited { exit } => format!("exec ended: {}", how_it_ended(exit)),
         What::Exited { exit } => format!("ended: {}", how_it_ended(exit)),
         What::VfsLost { outcome } => format!("agentos-vfs lost its files: {}", escape(outcome)),
+        What::Violation(violation) => self::violation(violation),
         What::MemoryRestored => "what it remembers was imported".to_owned(),
         What::MemoryRemoved => "what it remembered was removed".to_owned(),
         What::Removed { why } if why.is_empty() => "removed".to_owned(),
@@ -26,10 +27,19 @@ pub(crate) fn line(event: &Event) -> String {
     format!("{}  {}  {what}{by}", time::utc(event.time_us), event.agent)
 }
 
+/// `SIGPOLICY: what (process 7, /usr/bin/x; rule): outcome`.
+fn violation(violation: &Violation) -> String {
+    let Violation { signal, what, rule, outcome, pid, exe, .. } = violation;
+    let process = pid.map(|pid| format!("process {pid}"));
+    let of = [process, exe.as_deref().map(escape), Some(escape(rule))].into_iter().flatten().collect::<Vec<_>>();
+    format!("{signal}: {} ({}): {}", escape(what), of.join(", "), escape(outcome))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::event::Caller;
+    use protocol::audit::StoppedBy;
+    use protocol::event::{Answered, Caller};
     use protocol::ids::{AgentId, AgentName, TimeUs};
     use protocol::signal::Signal;
 
@@ -50,5 +60,22 @@ mod tests {
         let removed = |why: &str| line(&event(None, What::Removed { why: why.into() }));
         assert_eq!(removed(""), "1970-01-01T00:00:00.000Z  a  removed");
         assert_eq!(removed("too many"), "1970-01-01T00:00:00.000Z  a  removed: too many");
+    }
+
+    #[test]
+    fn a_violation_names_who_what_and_which_rule() {
+        let violation = Violation {
+            signal: protocol::signal::KernelSignal::Policy,
+            what: "mount: refused\nby seccomp".into(),
+            rule: "tripwire mount".into(),
+            answer: Answered::Kill,
+            outcome: "killed".into(),
+            stopped_by: StoppedBy::Seccomp,
+            pid: Some(7),
+            exe: Some("/usr/bin/mount".into()),
+        };
+        let line = line(&event(None, What::Violation(violation)));
+        let expected = "SIGPOLICY: mount: refused\\u{a}by seccomp (process 7, /usr/bin/mount, tripwire mount): killed";
+        assert!(line.ends_with(expected), "{line}");
     }
 }

@@ -194,6 +194,13 @@ impl Asked {
     }
 }
 
+/// What tells one request from another, as it was asked.
+pub(crate) fn raw_digest(execute: &Execute) -> [u8; 32] {
+    let Execute { action, params, context } = execute;
+    let whole = serde_json::json!({"action": action, "params": params, "policies": context.policies});
+    Sha256::digest(whole.to_string()).into()
+}
+
 /// What a request says that means nothing.
 pub(crate) fn without_effect(execute: &Execute, from_agent: bool) -> Vec<String> {
     let claimed = execute.params.keys().filter(|name| is_claim(name)).map(|name| format!("params.{name}"));

@@ -1,13 +1,14 @@
 //! One request, from the door to the reply.
 
-use super::asked::{Asked, Asker, without_effect};
+use super::asked::{self, Asked, Asker, without_effect};
 use super::governed::{Governed, not_running};
-use super::held;
 use super::perform::{self, Prepared};
+use super::{held, violating};
 use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::gate::{About, Permit, Refusal, Terms, Unsealed, Verdict};
 use crate::journal;
+use crate::violation::Spent;
 use policies::{AccessRequest, Narrowing, Statement, Table};
 use protocol::action::{ActionError, ApprovalId, Execute, ExecuteReply, RefusalReason};
 use protocol::audit::{Kind, Record};
@@ -45,6 +46,8 @@ pub(super) enum Ended {
     Refused(Refusal),
     /// The same, and an approval has to do with it.
     Approval(Refusal, ApprovalId),
+    /// It is one too many.
+    Spent(Spent),
     /// Nothing can be recorded.
     Unsealed(Unsealed),
 }
@@ -157,6 +160,7 @@ fn narrowed(governed: &Governed, policies: &[String]) -> Result<Table, Refusal> 
 
 async fn decide(way: &mut Way<'_>, execute: Execute) -> Result<Ready, Ended> {
     let governed = way.governed;
+    governed.admit(asked::raw_digest(&execute)).map_err(Ended::Spent)?;
     way.table = narrowed(governed, &execute.context.policies)?;
     let asked = Asked::read(&execute, asker(governed))?;
     way.about.attempted.clone_from(&asked.attempted);
@@ -242,15 +246,25 @@ async fn finish(daemon: &Arc<Daemon>, governed: &Governed, (ready, about): (Read
 
 /// Has a refusal sealed, and says it.
 async fn refuse(way: &Way<'_>, request_id: String, ended: Ended) -> ExecuteReply {
+    let spent = matches!(ended, Ended::Spent(_));
     let (refusal, approval) = match ended {
         Ended::Refused(refusal) => (refusal, None),
         Ended::Approval(refusal, approval) => (refusal, Some(approval)),
+        Ended::Spent(spent) => (violating::refusal_of(spent), None),
         Ended::Unsealed(error) => return unsealed(request_id, &error),
     };
     let mut about = way.about.clone();
     about.approval = approval.as_ref().map(ToString::to_string);
     match way.daemon.gate.refuse(refusal.clone(), about).await {
-        Ok(Verdict::Refused { refusal, seq }) => reply_of(request_id, Some(seq), refusal, approval),
+        Ok(Verdict::Refused { refusal, seq }) => {
+            let about = &way.about;
+            // What an operator asks for is not the agent's doing.
+            let signal = match about.pid {
+                Some(pid) => violating::answer(way.governed, (&refusal, &about.attempted), (Some(pid), spent)).await,
+                None => None,
+            };
+            ExecuteReply { signal, ..reply_of(request_id, Some(seq), refusal, approval) }
+        }
         Ok(Verdict::Allowed(_) | Verdict::Held) => reply_of(request_id, None, inconsistent(), None),
         Err(error) => unsealed(request_id, &error),
     }

@@ -1,9 +1,11 @@
 //! What decides and bounds the actions of one agent, and which of them are under way.
 
 use super::counts::Counts;
+use crate::agent::Request;
 use crate::caller::Caller;
 use crate::gate::{Budget, Refusal};
 use crate::uids::AgentUid;
+use crate::violation::{ActionBudgets, Counters, Spent};
 use policies::{Effective, Narrowing, Table, Variables};
 use protocol::action::RefusalReason;
 use protocol::audit::AgentRef;
@@ -11,9 +13,9 @@ use sandbox::cgroup::{Cgroup, CgroupLimits};
 use sandbox::plan::Plan;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
-use tokio::sync::watch;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
 
 /// Most actions of one agent that are under way at one time.
 const MOST: usize = 8;
@@ -40,6 +42,8 @@ pub(crate) struct Governed {
     /// What is under way.
     pub(crate) running: Running,
     counts: Mutex<Counts>,
+    counters: Mutex<Counters>,
+    task: OnceLock<mpsc::WeakSender<Request>>,
     /// The user of one that does not live.
     lent: Mutex<Option<AgentUid>>,
 }
@@ -63,6 +67,7 @@ impl Governed {
         let Parts { agent, caller, policy, digest, own_file, variables, plan, limits } = parts;
         let table = Table::compile(&policy, &variables, own_file.as_slice())?;
         let (workspace, running, counts) = (variables.workspace, Running::default(), Mutex::default());
+        let counters = Mutex::new(Counters::new(budgets(&policy.limits)));
         Ok(Self {
             agent,
             caller,
@@ -74,6 +79,8 @@ impl Governed {
             limits,
             running,
             counts,
+            counters,
+            task: OnceLock::new(),
             lent: Mutex::default(),
         })
     }
@@ -83,9 +90,38 @@ impl Governed {
         *self.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(uid);
     }
 
+    /// Counts an action that is asked for, whatever becomes of it.
+    pub(crate) fn admit(&self, digest: [u8; 32]) -> Result<(), Spent> {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).admit(digest, Instant::now())
+    }
+
+    /// Somebody has looked and continued the agent.
+    pub(crate) fn renew(&self) {
+        self.counters.lock().unwrap_or_else(PoisonError::into_inner).renew();
+    }
+
+    /// Whose task is told of what it does.
+    pub(crate) fn belongs_to(&self, task: mpsc::WeakSender<Request>) {
+        self.task.get_or_init(|| task);
+    }
+
+    /// That task, while there is one.
+    pub(crate) fn task(&self) -> Option<mpsc::Sender<Request>> {
+        self.task.get()?.upgrade()
+    }
+
     /// Counts an action for each of its budgets.
     pub(crate) fn spend(&self, budgets: &[Budget]) -> Result<(), Refusal> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).take(budgets, Instant::now())
+    }
+}
+
+fn budgets(limits: &policies::Limits) -> ActionBudgets {
+    let rate = limits.action_rate.as_ref().map(|rule| rule.value);
+    ActionBudgets {
+        actions: limits.actions.as_ref().map(|rule| rule.value.into()),
+        rate: rate.map(|rate| (rate.times(), Duration::from_secs(rate.seconds().into()))),
+        repeats: limits.repeats.as_ref().map(|rule| rule.value),
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) async fn until_approved(
     }
     match approvals.take(&id, agent, wanted.digest).map_err(refused)? {
         Standing::Approved(approved) => Ok((approved, prepared)),
-        Standing::Pending(_) => {
+        Standing::Pending => {
             let message = "nobody has decided about it".to_owned();
             Err(refused(Refusal::new(RefusalReason::ApprovalTimeout, message)))
         }
@@ -86,7 +86,7 @@ async fn ask(way: &Way<'_>, wanted: &Wanted<'_>, prepared: &Prepared) -> Result<
     record.approval = Some(id.to_string());
     record.policy_digest.clone_from(&way.about.policy_digest);
     record.without_effect.clone_from(&way.about.without_effect);
-    way.daemon.gate.seal(&record).await?;
+    way.daemon.gate.seal(&record).await.map(drop)?;
     Ok(id)
 }
 

@@ -20,6 +20,7 @@ mod perform;
 mod programs;
 mod registered;
 mod reserved;
+mod violating;
 
 pub(crate) use asked::cut;
 pub(crate) use execute::{Origin, check, execute};

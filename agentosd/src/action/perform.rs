@@ -59,7 +59,9 @@ pub(super) fn tentative(table: &Table, asked: &Asked) -> Terms {
 /// Opens what the action is about, in a process that has its rights and none besides.
 pub(super) async fn prepare(way: &Way<'_>, asked: &Asked) -> Result<Prepared, Refusal> {
     let Some((plan, task)) = planned(way, asked)? else { return Ok(Prepared { job: None, seen: Seen::default() }) };
-    let mut job = Job::start(way.daemon, way.governed, (plan, &LIMITS)).await?;
+    // A program has the agent's limits; what else is done is ours.
+    let limits = if matches!(asked.work, Work::Exec(_)) { &way.governed.limits } else { &LIMITS };
+    let mut job = Job::start(way.daemon, way.governed, (plan, limits)).await?;
     let looking = async {
         job.say(&Order::Prepare { task, preview: true }).await?;
         job.hear().await

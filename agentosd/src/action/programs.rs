@@ -40,7 +40,8 @@ pub(super) fn may_write(agents: &Plan, path: &Path) -> bool {
             !read_only && !sealed.iter().any(|sealed| path.starts_with(sealed))
         }
         Some(Mount::Tmpfs { .. }) => true,
-        Some(Mount::Bind { .. } | Mount::File { .. } | Mount::Decoy { .. } | Mount::Symlink { .. }) => false,
+        Some(Mount::Bind { .. } | Mount::File { .. } | Mount::Decoy { .. } | Mount::Passage { .. }) => false,
+        Some(Mount::Symlink { .. }) => false,
         // What is mounted by itself: the agent's memory.
         None => true,
     }

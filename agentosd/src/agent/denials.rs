@@ -2,6 +2,7 @@
 
 use crate::gate::{Gate, of_denial};
 use crate::journal;
+use crate::violation::Touched;
 use protocol::agent::Agent;
 use protocol::audit::{AgentRef, Record};
 use protocol::denial::Denial;
@@ -16,6 +17,8 @@ use tokio::task::JoinHandle;
 
 /// Denials that may wait for the disk: as many as an agent's list can have, so that none is turned away.
 pub(super) const SINK: usize = 10_000;
+/// Touched tripwires that may wait for the agent's task, which needs microseconds for one.
+pub(super) const ALARM: usize = 16;
 /// Denials written at once.
 const BATCH: usize = 1024;
 
@@ -48,6 +51,15 @@ impl Recent {
 pub(super) struct Keeper {
     pub(super) work: JoinHandle<()>,
     pub(super) recent: watch::Receiver<Recent>,
+    /// Tripwires that were touched; the agent's task takes it.
+    pub(super) touched: Option<mpsc::Receiver<Touched>>,
+}
+
+/// What comes from the log.
+#[derive(Debug)]
+pub(super) struct Coming {
+    pub(super) sink: mpsc::Receiver<Denial>,
+    pub(super) touched: mpsc::Receiver<Touched>,
 }
 
 /// Where and as whose they are recorded.
@@ -59,13 +71,10 @@ pub(super) struct Recorded {
 }
 
 /// Starts to keep what comes.
-pub(super) fn start(
-    to: (PathBuf, Recorded),
-    sink: mpsc::Receiver<Denial>,
-    publish: Arc<watch::Sender<Agent>>,
-) -> Keeper {
+pub(super) fn start(to: (PathBuf, Recorded), come: Coming, publish: Arc<watch::Sender<Agent>>) -> Keeper {
     let (show, recent) = watch::channel(Recent::default());
-    Keeper { work: tokio::spawn(keep(to, sink, (publish, show))), recent }
+    let Coming { sink, touched } = come;
+    Keeper { work: tokio::spawn(keep(to, sink, (publish, show))), recent, touched: Some(touched) }
 }
 
 /// Writes what comes until the log has finished with the agent.

@@ -1,7 +1,7 @@
 //! How an agent ended, from what is known of it. Pure.
 
 use protocol::agent::{Exit, ExitReason};
-use protocol::signal::Signal;
+use protocol::signal::{KernelSignal, Signal};
 use sandbox::message::Failure;
 
 /// Why the daemon itself ended an agent.
@@ -13,6 +13,8 @@ pub(crate) enum Cause {
     Wall,
     /// It wrote more than it may.
     Output,
+    /// What its policy answers with SIGKILL; in words, what it was.
+    Violation(KernelSignal, String),
     /// Its foreground client went away.
     HungUp,
     /// The daemon ends.
@@ -43,6 +45,9 @@ pub(crate) fn of(facts: &Facts) -> Exit {
         Some(Cause::Killed | Cause::StageGone(_)) => ExitReason::Killed,
         Some(Cause::Wall) => ExitReason::Wall,
         Some(Cause::Output) => ExitReason::Output,
+        Some(Cause::Violation(KernelSignal::Budget, _)) => ExitReason::Budget,
+        Some(Cause::Violation(KernelSignal::Loop, _)) => ExitReason::Loop,
+        Some(Cause::Violation(..)) => ExitReason::Policy,
         Some(Cause::HungUp) => ExitReason::HungUp,
         Some(Cause::DaemonGone) => ExitReason::DaemonGone,
     };
@@ -53,6 +58,7 @@ pub(crate) fn of(facts: &Facts) -> Exit {
         (Some(Cause::StageGone(Some(failure))), _) => {
             format!("its agentos-stage could not go on, and ended every process of the agent: {failure}")
         }
+        (Some(Cause::Violation(_, what)), _) => what.clone(),
         (_, 0) => String::new(),
         (_, 1) => "the kernel ended one process of it at the memory limit".to_owned(),
         (_, count) => format!("the kernel ended {count} processes of it at the memory limit"),
@@ -109,6 +115,10 @@ mod tests {
         assert!(exit(0x100, None, 1).detail.contains("memory limit"));
         assert_eq!(exit(9, Some(Cause::Wall), 2).reason, ExitReason::Wall);
         assert_eq!(exit(0, Some(Cause::HungUp), 0).reason, ExitReason::HungUp);
+        let forbidden = |signal| exit(9, Some(Cause::Violation(signal, "mount (tripwire mount)".into())), 1);
+        assert_eq!(forbidden(KernelSignal::Policy).reason, ExitReason::Policy);
+        assert_eq!(forbidden(KernelSignal::Policy).detail, "mount (tripwire mount)");
+        assert_eq!(forbidden(KernelSignal::Budget).reason, ExitReason::Budget);
         assert_eq!(daemon_gone().reason, ExitReason::DaemonGone);
     }
 

@@ -1,6 +1,6 @@
 //! From a decided launch to a running process.
 
-use super::denials::{self, Keeper};
+use super::denials::{self, Coming, Keeper};
 use super::socket::KernelSocket;
 use super::task::{Live, Task};
 use super::{Answer, Handle, INBOX, ending};
@@ -12,7 +12,7 @@ use crate::gate;
 use crate::journal;
 use crate::memory::{Seat, Wanted};
 use crate::places::Place;
-use crate::plan;
+use crate::plan::{self, Watching};
 use crate::stage::{Stage, StageError, pid_of};
 use crate::store::{Record, StoreError};
 use crate::uids::AgentUid;
@@ -21,13 +21,12 @@ use protocol::agent::State;
 use protocol::audit::{self, Answer as Decision, Kind};
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
-use protocol::event::What;
+use protocol::event::{Answered, What};
 use sandbox::message::{Failure, Order};
 use sandbox::plan::Part;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 /// Everything that a launch needs, decided.
@@ -66,6 +65,9 @@ impl Task {
         let (inbox, requests) = mpsc::channel(INBOX);
         let (name, id) = (record.agent.name.clone(), record.agent.id);
         let (publish, seen) = watch::channel(record.agent.clone());
+        if let Some(governed) = &governed {
+            governed.belongs_to(inbox.downgrade());
+        }
         let handle = Handle { inbox, seen, name, id, governed: governed.clone() };
         (handle, Self::with(daemon, (record, governed), requests, Arc::new(publish)))
     }
@@ -90,6 +92,7 @@ impl Task {
 
     async fn start(&mut self, launching: Launching) -> Result<Live, ControlError> {
         let Launching { record, launch, wanted, fds, uid, place, caller } = launching;
+        self.watchable(&launch.watching)?;
         let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
         let stage = self.daemon.pool.take().await.map_err(not_started)?;
         let socket = self.listen(uid.get())?;
@@ -123,7 +126,7 @@ impl Task {
             (Err(failed), _) => Err(*failed),
         };
         match begun {
-            Ok(begun) => Ok(Live::new(begun, holdings)),
+            Ok(begun) => Ok(Live::new(begun, holdings, &self.record.limits)),
             Err((stage, error)) => {
                 tokio::spawn(undo(Arc::clone(&self.daemon), stage, holdings));
                 Err(error)
@@ -154,6 +157,18 @@ impl Task {
         record
     }
 
+    /// An answer that nobody could give, because nobody hears of the act, would be a promise that is not kept.
+    fn watchable(&self, watching: &Watching) -> Result<(), ControlError> {
+        let (Err(why), Answered::Stop | Answered::Kill) = (&self.daemon.denials, watching.answers.tripwire) else {
+            return Ok(());
+        };
+        let message = format!(
+            "the policy {} answers a forbidden act by ending or stopping the agent, and this host does not tell of such acts: {why}; change that, or use a policy with kernel.mode permissive",
+            self.record.agent.policy
+        );
+        Err(ControlError::NotStarted { message })
+    }
+
     /// Asks for the agent's denials, before its domain is made.
     async fn register(&mut self, stage: &Stage, uid: u32) -> Option<Keeper> {
         let log = match &self.daemon.denials {
@@ -163,10 +178,10 @@ impl Task {
                 return None;
             }
         };
-        let (sink, denials) = mpsc::channel(denials::SINK);
+        let ((sink, denials), (alarm, touched)) = (mpsc::channel(denials::SINK), mpsc::channel(denials::ALARM));
         let policy = self.record.agent.policy.clone();
         let init_pid = stage.init_pid;
-        log.register(Registration { uid, init_pid, policy, sink, resume: None }).await;
+        log.register(Registration { uid, init_pid, policy, sink, alarm, resume: None }).await;
         self.publish.send_modify(|agent| agent.denials = Some(0));
         let path = self.daemon.store.denials(self.record.agent.id);
         let recorded = denials::Recorded {
@@ -174,7 +189,8 @@ impl Task {
             agent: gate::subject(&self.record.agent),
             policy_digest: self.record.agent.policy_digest.clone(),
         };
-        Some(denials::start((path, recorded), denials, Arc::clone(&self.publish)))
+        let coming = Coming { sink: denials, touched };
+        Some(denials::start((path, recorded), coming, Arc::clone(&self.publish)))
     }
 
     /// Has the stage go on once the agent's files are served, and waits until the main process runs.
@@ -184,9 +200,8 @@ impl Task {
         }
         match started(&mut ordered.stage, &ordered.command).await {
             Ok((main, pid)) => {
-                let (started, wall) = (Instant::now(), self.record.limits.wall_ms.map(Duration::from_millis));
                 self.change(|agent| (agent.state, agent.pid) = (State::Running, Some(pid)));
-                Ok(Begun { ordered, main, wall: wall.and_then(|wall| started.checked_add(wall)) })
+                Ok(Begun { ordered, main })
             }
             Err(error) => Err((ordered.stage, error)),
         }
@@ -207,6 +222,7 @@ pub(super) struct Ordered {
     pub(super) attached: bool,
     pub(super) parts: Vec<Part>,
     pub(super) on_vfs_loss: OnVfsLoss,
+    pub(super) watching: Watching,
 }
 
 /// A main process that runs.
@@ -214,7 +230,6 @@ pub(super) struct Ordered {
 pub(super) struct Begun {
     pub(super) ordered: Ordered,
     pub(super) main: OwnedFd,
-    pub(super) wall: Option<Instant>,
 }
 
 fn order_launch(
@@ -225,7 +240,7 @@ fn order_launch(
     let plan = &launch.plan;
     let (env, cwd, parts) = (plan.process.env.clone(), plan.process.cwd.clone(), plan.parts.clone());
     let (terminal, attached) = (plan.process.terminal.is_some(), plan.process.attached);
-    let (command, on_vfs_loss) = (plan.process.argv[0].clone(), launch.on_vfs_loss);
+    let (command, on_vfs_loss, watching) = (plan.process.argv[0].clone(), launch.on_vfs_loss, launch.watching);
     let order = |log: File| {
         stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
         let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();
@@ -233,7 +248,7 @@ fn order_launch(
         stage.link.order(&order, fds).map_err(|error| error.to_string())
     };
     match log.map_err(|error| journal::sentence(&error)).and_then(order) {
-        Ok(()) => Ok(Ordered { stage, command, env, cwd, terminal, attached, parts, on_vfs_loss }),
+        Ok(()) => Ok(Ordered { stage, command, env, cwd, terminal, attached, parts, on_vfs_loss, watching }),
         Err(message) => Err(Box::new((stage, ControlError::NotStarted { message }))),
     }
 }

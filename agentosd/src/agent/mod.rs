@@ -17,12 +17,15 @@ mod signals;
 mod socket;
 mod stopping;
 mod task;
+mod violations;
 
 use crate::action::Governed;
 use crate::caller::Caller;
+use crate::violation::Raised;
 use protocol::agent::{Agent, Details, ExecId, Exit};
 use protocol::control::{Exec, KillReply, Window};
 use protocol::error::ControlError;
+use protocol::event::Answered;
 use protocol::ids::{AgentId, AgentName};
 use protocol::signal::Signal;
 use std::os::fd::OwnedFd;
@@ -63,6 +66,8 @@ pub(crate) enum Request {
     Remove { force: bool, caller: Caller, answer: Answer<()> },
     /// Remove the records: too much is kept of ended agents.
     Retire { why: String, answer: Answer<()> },
+    /// It did something by asking for it that its policy answers.
+    Raise { raised: Raised, answer: Answered },
     /// The daemon ends.
     Shutdown,
 }

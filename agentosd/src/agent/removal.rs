@@ -15,6 +15,7 @@ impl Task {
     /// Nothing of the agent is left but its records: they are kept, or removed as promised.
     pub(super) async fn wound_up(&mut self, completeness: Completeness) {
         self.record.denial_log = completeness;
+        self.late_violations();
         if self.record.remove {
             self.remove_records().await;
             self.event(None, What::Removed { why: String::new() });
@@ -52,6 +53,7 @@ impl Task {
         }
         if let Some(winding_up) = self.winding_up.take() {
             self.record.denial_log = winding_up.await.unwrap_or(Completeness::Incomplete { listed: 0, counted: None });
+            self.late_violations();
         }
         self.discard(Some(caller), String::new()).await;
         Ok(())

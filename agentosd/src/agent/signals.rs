@@ -121,6 +121,7 @@ impl Task {
         let continued = blocking(move || cgroup.cont(init)).await?;
         self.resume_actions();
         self.change(|agent| (agent.state, agent.review) = (State::Running, None));
+        self.renew_budgets();
         Ok(KillReply { outcome: format!("continued {}", processes(continued)), effect: true })
     }
 

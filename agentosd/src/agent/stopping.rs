@@ -66,7 +66,10 @@ impl Task {
         let Some(Stopping { waiting, .. }) = self.stopping.take() else { return };
         match &result {
             Ok(_) => self.change(|agent| agent.state = State::Stopped),
-            Err(_) => self.resume_actions(),
+            Err(_) => {
+                self.resume_actions();
+                self.kill_unstoppable().await;
+            }
         }
         let reply = result.map(|stopped| {
             let outcome = format!("stopped {}", processes(stopped.processes));

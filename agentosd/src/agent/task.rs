@@ -7,6 +7,7 @@ use super::launch::{Begun, Holdings, Ordered, wind_up};
 use super::loss::{self, Loss};
 use super::showing::Showing;
 use super::stopping::{self, Stopping};
+use super::violations::{self, Watch};
 use super::{Answer, Request, now};
 use crate::action::Governed;
 use crate::caller::Caller;
@@ -17,7 +18,8 @@ use crate::lifecycle::{self, Verdict, decide};
 use crate::memory::Seat;
 use crate::stage::{Link, Stage};
 use crate::store;
-use protocol::agent::{Agent, Details, Exit, State, Usage};
+use crate::violation::Touched;
+use protocol::agent::{Agent, Details, Exit, Limits, State, Usage};
 use protocol::audit::{Answer as Decision, Kind, Record};
 use protocol::control::KillReply;
 use protocol::denial::Completeness;
@@ -44,6 +46,8 @@ pub(crate) struct Task {
     live: Option<Live>,
     pub(super) stopping: Option<Stopping>,
     pub(super) winding_up: Option<JoinHandle<Completeness>>,
+    /// Of an agent that has ended, until everything that it did is known.
+    pub(super) late: Option<Watch>,
     /// Who waits until that is done.
     pub(super) settling: Vec<Answer<Details>>,
     pub(super) removed: bool,
@@ -69,13 +73,17 @@ pub(super) struct Live {
     /// A client holds the other end of its streams; there is one at a time.
     pub(super) attached: bool,
     pub(super) loss: Loss,
+    pub(super) watch: Watch,
     pub(super) showing: Option<Showing>,
 }
 
 impl Live {
-    pub(super) fn new(begun: Begun, holdings: Holdings) -> Self {
-        let Begun { ordered, main, wall } = begun;
-        let Ordered { stage, env, cwd, terminal, attached, parts, on_vfs_loss, .. } = ordered;
+    pub(super) fn new(begun: Begun, mut holdings: Holdings, limits: &Limits) -> Self {
+        let Begun { ordered, main } = begun;
+        let Ordered { stage, env, cwd, terminal, attached, parts, on_vfs_loss, watching, .. } = ordered;
+        let timeout = watching.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let alarm = holdings.keeper.as_mut().and_then(|keeper| keeper.touched.take());
+        let watch = Watch::new(alarm, &watching, limits);
         let loss = Loss::new(holdings.seat.clone(), parts, on_vfs_loss);
         Self {
             stage,
@@ -86,11 +94,12 @@ impl Live {
             holdings,
             furthers: Furthers::default(),
             cause: None,
-            deadlines: wall.map(|wall| (wall, Cause::Wall)).into_iter().collect(),
+            deadlines: timeout.map(|when| (when, Cause::Wall)).into_iter().collect(),
             graced: Vec::new(),
             detached: false,
             attached,
             loss,
+            watch,
             showing: None,
         }
     }
@@ -103,7 +112,7 @@ impl Live {
 
     fn next_deadline(&self) -> Option<Instant> {
         let main = self.deadlines.iter().map(|(when, _)| *when).min();
-        main.into_iter().chain(self.furthers.next_deadline()).min()
+        main.into_iter().chain(self.furthers.next_deadline()).chain(self.watch.next_deadline()).min()
     }
 }
 
@@ -114,6 +123,7 @@ enum Woken {
     Deadline,
     Stopped(Result<Stopped, ControlError>),
     Vfs(loss::News),
+    Touched(Touched),
     WoundUp(Completeness),
 }
 
@@ -124,8 +134,8 @@ impl Task {
         inbox: mpsc::Receiver<Request>,
         publish: Arc<watch::Sender<Agent>>,
     ) -> Self {
-        let (live, stopping, winding_up, settling) = (None, None, None, Vec::new());
-        Self { daemon, record, governed, publish, inbox, live, stopping, winding_up, settling, removed: false }
+        let (live, stopping, winding_up, late, settling) = (None, None, None, None, Vec::new());
+        Self { daemon, record, governed, publish, inbox, live, stopping, winding_up, late, settling, removed: false }
     }
 
     /// Answers for an agent that had ended before.
@@ -149,6 +159,7 @@ impl Task {
                 Woken::Deadline => self.deadline().await,
                 Woken::Stopped(result) => self.stopped(result).await,
                 Woken::Vfs(news) => self.vfs_news(news),
+                Woken::Touched(touched) => self.touched(touched).await,
                 Woken::WoundUp(completeness) => self.wound_up(completeness).await,
             }
         }
@@ -156,10 +167,12 @@ impl Task {
 
     async fn woken(&mut self) -> Woken {
         let deadline = self.live.as_ref().and_then(Live::next_deadline);
-        let (link, loss) = self.live.as_mut().map(|live| (&mut live.stage.link, &mut live.loss)).unzip();
+        let parts = self.live.as_mut().map(|live| (&mut live.stage.link, (&mut live.loss, &mut live.watch)));
+        let (link, (loss, watch)) = (|(link, rest): (_, Option<_>)| (link, rest.unzip()))(parts.unzip());
         tokio::select! {
             biased;
             report = next_report(link) => Woken::Report(report),
+            touched = violations::touched(watch) => Woken::Touched(touched),
             result = stopping::finished(&mut self.stopping) => Woken::Stopped(result),
             request = self.inbox.recv() => Woken::Request(request),
             () = until(deadline) => Woken::Deadline,
@@ -206,6 +219,7 @@ impl Task {
     pub(super) fn resume_actions(&self) {
         if let Some(governed) = &self.governed {
             governed.running.resume();
+            governed.renew();
         }
     }
 
@@ -243,6 +257,7 @@ impl Task {
                 answer.send(removed).unwrap_or(());
             }
             Request::Retire { why, answer } => answer.send(self.retire(why).await).unwrap_or(()),
+            Request::Raise { raised, answer } => self.raise(raised, answer).await,
             Request::Shutdown => {}
         }
     }
@@ -285,7 +300,7 @@ impl Task {
     pub(super) async fn report(&mut self, report: io::Result<Option<(Report, Vec<OwnedFd>)>>) {
         match report {
             Ok(Some((Report::Ended { status, .. }, _))) => self.ended(Some(status)).await,
-            Ok(Some((Report::OutputSpent, _))) => self.end_because(Cause::Output).await,
+            Ok(Some((Report::OutputSpent, _))) => self.output_spent().await,
             Ok(Some((Report::Started { process }, fds))) => self.further_started(process, fds),
             Ok(Some((Report::Failed { process, failure }, _))) if process > 0 => self.further_failed(process, failure),
             Ok(Some((Report::Exited { process, status }, _))) => self.further_exited(process, status),
@@ -318,6 +333,7 @@ impl Task {
             live.deadlines.retain(|(when, _)| *when > now);
             self.end_because(cause).await;
         }
+        self.look_after_budgets(now).await;
     }
 
     /// The end: everything is dead. Those who wait hear of it before anything is cleared away.
@@ -325,14 +341,17 @@ impl Task {
         self.overtake_stop("the agent's end", State::Exited);
         // Everything of it is dead; what it had asked for goes with it.
         drop(self.halt_actions());
+        self.killed_by_filter(status).await;
         let Some(live) = self.live.take() else { return };
-        let Live { stage, holdings, cause, graced, furthers, .. } = live;
+        let Live { stage, holdings, cause, graced, furthers, watch, .. } = live;
         // An end with code 0 needs no look at the out-of-memory counter.
         let oom_kills = if status == Some(0) { 0 } else { stage.cgroup.oom_kills().unwrap_or(0) };
         let exit = ending::of(&Facts { status, cause, oom_kills });
         for exit in furthers.all_ended() {
             self.event(None, What::ExecExited { exit });
         }
+        self.out_of_memory(oom_kills);
+        self.late = Some(watch);
         self.event(None, What::Exited { exit: exit.clone() });
         if self.record.remove {
             // The name is free when the caller hears of the end.

@@ -77,7 +77,7 @@ pub(crate) enum Standing {
     /// It may be done now.
     Approved(Approved),
     /// Somebody is to decide.
-    Pending(ApprovalId),
+    Pending,
 }
 
 impl Approvals {
@@ -144,7 +144,7 @@ impl Approvals {
             return Err(Refusal::new(RefusalReason::ApprovalActionMismatch, message));
         }
         match approval.state {
-            ApprovalState::Pending => return Ok(Standing::Pending(id.clone())),
+            ApprovalState::Pending => return Ok(Standing::Pending),
             ApprovalState::Used => return Err(invalid("was used; it holds for one time")),
             ApprovalState::Denied => {
                 let note = approval.note.as_deref().map_or_else(String::new, |note| format!(": {note}"));
@@ -177,11 +177,6 @@ impl Approvals {
             // Either is looked into by the next round.
             drop(tokio::time::timeout(left, changed.changed()).await);
         }
-    }
-
-    /// One, as it is.
-    pub(crate) fn get(&self, id: &ApprovalId) -> Option<Approval> {
-        self.lock().all.get(&id.number()).cloned()
     }
 
     /// A person's decision, about what the person saw.

@@ -16,7 +16,14 @@ const INIT: i32 = 7309;
 pub(crate) fn fuzzed(bytes: &[u8]) {
     let (mut ledger, mut assembly, now) = (Ledger::default(), Assembly::default(), Instant::now());
     let (sink, mut list) = channel(20_000);
-    ledger.register(Registration { uid: UID, init_pid: INIT, policy: "base".into(), sink, resume: None });
+    ledger.register(Registration {
+        uid: UID,
+        init_pid: INIT,
+        policy: "base".into(),
+        sink,
+        alarm: channel(4).0,
+        resume: None,
+    });
     for line in bytes.split(|byte| *byte == b'\n') {
         let Some(space) = line.iter().position(|byte| *byte == b' ') else { continue };
         let kind = std::str::from_utf8(&line[..space]).ok().and_then(|kind| kind.parse().ok());

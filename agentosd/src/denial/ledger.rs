@@ -7,8 +7,10 @@
 //! be PID 1's, and never by exclusion: what was lost or forgotten makes no refusal the policy's.
 
 use super::event::{By, Event, Refusal};
+use super::record::Object;
 use super::words::{Source, denial};
 use super::{Progress, Registration, system_call};
+use crate::violation::{self, Touched, Tripwire};
 use protocol::denial::{Completeness, Denial};
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::mpsc::error::TrySendError;
@@ -191,17 +193,35 @@ impl Agent {
         }
     }
 
+    /// Tells at once of a tripwire. A full channel holds what the task has not seen yet, and one is enough to act on.
+    fn sound(&self, denial: &Denial) {
+        if let Some(tripwire) = Tripwire::of(denial) {
+            match self.registration.alarm.try_send(Touched { tripwire, denial: denial.clone() }) {
+                Ok(()) | Err(TrySendError::Full(_) | TrySendError::Closed(_)) => {}
+            }
+        }
+    }
+
     fn list(&mut self, refusal: Refusal) {
         let source = self.source(&refusal);
         let ours = matches!((&refusal.by, source), (By::Landlock(_), Source::Policy(_)));
         let unknown = self.unknown || source == Source::Unknown;
-        if self.progress.seq >= LIST_LENGTH || self.bytes >= LIST_BYTES {
+        let policys = matches!(source, Source::Policy(_));
+        let full = self.progress.seq >= LIST_LENGTH || self.bytes >= LIST_BYTES;
+        if full && !(policys && suspicious(&refusal)) {
             (self.unknown, self.progress.unlisted) = (unknown, self.progress.unlisted + 1);
             return;
         }
         let denial = denial(refusal, self.progress.seq + 1, source);
+        if policys {
+            self.sound(&denial);
+        }
         let size = size(&denial);
         self.unknown = unknown;
+        if full {
+            self.progress.unlisted += 1;
+            return;
+        }
         match self.registration.sink.try_send(denial) {
             Ok(()) => {
                 self.bytes += size;
@@ -210,6 +230,14 @@ impl Agent {
             }
             Err(TrySendError::Full(_) | TrySendError::Closed(_)) => self.progress.unlisted += 1,
         }
+    }
+}
+
+/// Whether a refusal can touch a tripwire: a cheap look, since a flood comes here with every one.
+fn suspicious(refusal: &Refusal) -> bool {
+    match &refusal.by {
+        By::Seccomp(_) => true,
+        By::Landlock(access) => matches!(&access.object, Object::Path(path) if violation::touches(path)),
     }
 }
 

@@ -56,7 +56,8 @@ async fn run(log: &Log, attempts: usize) -> (Completeness, Vec<Denial>) {
     let (sink, mut list): (_, Receiver<Denial>) = channel(20_000);
     // The kernel names the process whose thread made the domain.
     let init_pid = rustix::process::getpid().as_raw_nonzero().get();
-    log.register(Registration { uid: UID, init_pid, policy: "base".into(), sink, resume: None }).await;
+    log.register(Registration { uid: UID, init_pid, policy: "base".into(), sink, alarm: channel(4).0, resume: None })
+        .await;
     // Not one of the runtime's own threads, which would stay confined.
     let ended = tokio::task::spawn_blocking(move || std::thread::spawn(move || refused(attempts)).join());
     assert!(ended.await.expect("ran").is_ok(), "the confined thread says what was wrong");

@@ -31,6 +31,7 @@ pub(crate) use fuzzed::fuzzed;
 pub use ledger::{LIST_BYTES, LIST_LENGTH};
 pub use settings::{RestoreError, Settings};
 
+use crate::violation::Touched;
 use protocol::denial::{Completeness, Denial};
 use reader::Order;
 use serde::{Deserialize, Serialize};
@@ -66,6 +67,9 @@ pub struct Registration {
     /// Where denials go, in order. A full or closed channel holds nobody up: what does not fit is counted. One with
     /// room for [`LIST_LENGTH`] is never full; a channel takes memory only for what is in it.
     pub sink: mpsc::Sender<Denial>,
+    /// Where refusals go at once that touch a tripwire, also those that the list has no room for. While it is full, others
+    /// like those that wait in it are dropped.
+    pub alarm: mpsc::Sender<Touched>,
     /// [`Log::progress`] of before, when the daemon takes a running agent back; `None` for a new one.
     pub resume: Option<Progress>,
 }

@@ -5,6 +5,7 @@ use super::event::{Assembly, By, Event};
 use super::ledger::{LIST_LENGTH, Ledger};
 use super::record::{Body, Object, Record, kind, parse};
 use super::{Progress, Registration};
+use crate::violation::Touched;
 use proptest::prelude::*;
 use protocol::denial::{Denial, Layer};
 use std::time::{Duration, Instant};
@@ -25,10 +26,14 @@ fn records(text: &str) -> impl Iterator<Item = Record> {
 }
 
 fn register(ledger: &mut Ledger, uid: u32, init_pid: i32) -> Receiver<Denial> {
-    let (sink, list) = channel(20_000);
+    register_with_alarm(ledger, uid, init_pid).0
+}
+
+fn register_with_alarm(ledger: &mut Ledger, uid: u32, init_pid: i32) -> (Receiver<Denial>, Receiver<Touched>) {
+    let ((sink, list), (alarm, touched)) = (channel(20_000), channel(4));
     let policy = "base".to_owned();
-    ledger.register(Registration { uid, init_pid, policy, sink, resume: None });
-    list
+    ledger.register(Registration { uid, init_pid, policy, sink, alarm, resume: None });
+    (list, touched)
 }
 
 fn feed(ledger: &mut Ledger, records: impl Iterator<Item = Record>) {
@@ -228,7 +233,7 @@ fn an_agent_taken_back_goes_on_with_its_numbers_and_its_domain() {
     let resume = |ledger: &mut Ledger, progress| {
         let (sink, list) = channel(8);
         let (policy, resume) = ("base".to_owned(), Some(progress));
-        ledger.register(Registration { uid: 501, init_pid: 1, policy, sink, resume });
+        ledger.register(Registration { uid: 501, init_pid: 1, policy, sink, alarm: channel(4).0, resume });
         list
     };
     let list = resume(&mut ledger, Progress { seq: 4, landlock: 3, unlisted: 0, domain: Some(7) });
@@ -256,6 +261,42 @@ fn a_flood_is_counted_and_not_kept() {
     assert_eq!(drained(list).len(), 10_000);
     let progress = ledger.progress(501).expect("registered");
     assert_eq!((progress.seq, progress.unlisted), (LIST_LENGTH, 500));
+}
+
+#[test]
+fn a_tripwire_is_told_at_once_however_many_denials_came_before() {
+    let mut ledger = Ledger::default();
+    let (_list, mut touched) = register_with_alarm(&mut ledger, 501, 1);
+    let refused = |call: u64| {
+        let rest = format!(
+            "auid=1 uid=501 gid=501 ses=1 pid=9 comm=\"x\" exe=\"/x\" sig=0 arch=c000003e syscall={call} compat=0 ip=0x1 code=0x50000"
+        );
+        other(kind::SECCOMP, 1, &rest)
+    };
+    // unshare(2), which honest programs try, more often than the list is long.
+    feed(&mut ledger, (0..10_500).map(|_| refused(272)));
+    assert!(touched.try_recv().is_err());
+    feed(&mut ledger, [refused(165)].into_iter());
+    let Touched { tripwire, denial } = touched.try_recv().expect("mount(2)");
+    assert_eq!((tripwire.name(), denial.pid, denial.exe.as_deref()), ("mount", Some(9), Some("/x")));
+    // Nobody reads: it stays bounded and nothing is held up.
+    feed(&mut ledger, (0..100).map(|_| refused(165)));
+    assert_eq!(std::iter::from_fn(|| touched.try_recv().ok()).count(), 4);
+}
+
+#[test]
+fn what_a_domain_of_the_agents_own_refuses_touches_no_tripwire() {
+    let mut ledger = Ledger::default();
+    let (_list, mut touched) = register_with_alarm(&mut ledger, 501, 1);
+    let allocated = |domain: u64, pid: i32| {
+        let rest = format!("domain={domain} status=allocated mode=enforcing pid={pid} uid=501 exe=\"/x\" comm=\"x\"");
+        other(kind::LANDLOCK_DOMAIN, 1, &rest)
+    };
+    let read = "fs.read_file path=\"/run/agentos/agents/root/status\" dev=\"tmpfs\" ino=1";
+    feed(&mut ledger, [allocated(7, 1), allocated(8, 9), access(2, 8, read), syscall(2, 501, 9)].into_iter());
+    assert!(touched.try_recv().is_err());
+    feed(&mut ledger, [access(3, 7, read), syscall(3, 501, 9)].into_iter());
+    assert_eq!(touched.try_recv().map(|touched| touched.tripwire.name()), Ok("other-agents"));
 }
 
 #[test]

@@ -170,7 +170,7 @@ impl Control {
         record.reason.clone_from(&decision.note);
         let may = known.state == ApprovalState::Pending && known.digest == decision.digest;
         if may {
-            self.0.gate.seal(&record).await.map_err(|error| gate::Unsealed::refused(&error))?;
+            self.0.gate.seal(&record).await.map(drop).map_err(|error| gate::Unsealed::refused(&error))?;
         }
         self.0.approvals.decide(&decision, caller)
     }

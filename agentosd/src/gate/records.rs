@@ -3,7 +3,7 @@
 use protocol::agent::Agent;
 use protocol::audit::{AgentRef, Answer, Kind, Record, StoppedBy};
 use protocol::denial::{Denial, Layer};
-use protocol::event::{Event, What};
+use protocol::event::{Answered, Event, Violation, What};
 
 /// An agent as records name it.
 pub(crate) fn subject(agent: &Agent) -> AgentRef {
@@ -36,6 +36,7 @@ pub(crate) fn of_event(event: &Event, owner: u32) -> Option<Record> {
             record.outcome = Some(outcome.clone());
             record
         }
+        What::Violation(violation) => of_violation(violation),
         What::MemoryRestored => Record::new(Kind::Memory, "memory restored"),
         What::MemoryRemoved => Record::new(Kind::Memory, "memory removed"),
         What::Removed { .. } => Record::new(Kind::Other, "records removed"),
@@ -43,6 +44,18 @@ pub(crate) fn of_event(event: &Event, owner: u32) -> Option<Record> {
     record.agent = Some(AgentRef { name: event.agent.clone(), id: event.id, uid: None, owner });
     record.by = event.by;
     Some(record)
+}
+
+fn of_violation(violation: &Violation) -> Record {
+    let mut record = Record::new(Kind::Violation, violation.what.clone());
+    record.pid = violation.pid;
+    record.exe.clone_from(&violation.exe);
+    record.decision = Some(if violation.answer == Answered::Record { Answer::WouldDeny } else { Answer::Deny });
+    record.rule = Some(violation.rule.clone());
+    record.reason = Some(violation.signal.name().to_owned());
+    record.stopped_by = Some(violation.stopped_by);
+    record.outcome = Some(violation.outcome.clone());
+    record
 }
 
 /// The record of a kernel's refusal.

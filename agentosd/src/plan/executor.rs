@@ -101,7 +101,7 @@ fn is_executable(mount: &Mount) -> bool {
         Mount::Bind { executable, .. } | Mount::Workspace { executable, .. } | Mount::Tmpfs { executable, .. } => {
             *executable
         }
-        Mount::File { .. } | Mount::Decoy { .. } | Mount::Symlink { .. } => false,
+        Mount::File { .. } | Mount::Decoy { .. } | Mount::Passage { .. } | Mount::Symlink { .. } => false,
     }
 }
 

@@ -31,6 +31,14 @@ pub(super) fn of(name: &AgentName, bound: &Bound, who: Identities) -> Vec<Mount>
     made.map(|(path, contents)| Mount::File { path: path.into(), contents }).collect()
 }
 
+/// Where Agent OS keeps what it shows an agent, and in it a decoy in the place at which the host has every agent's tree.
+pub(super) fn others() -> [Mount; 2] {
+    [
+        Mount::Passage { path: "/run/agentos".into() },
+        Mount::Decoy { path: "/run/agentos/agents/root/status".into(), directory: false },
+    ]
+}
+
 /// What may be done with them.
 pub(super) fn rules() -> Vec<Rule> {
     let readable = |path: &str| Rule { path: path.into(), read: true, write: false, execute: false };

@@ -9,7 +9,8 @@ mod workspace;
 
 use crate::caller::Caller;
 use crate::memory::Sharing;
-use policies::{Bound, Effective, OnVfsLoss, Variables};
+use crate::violation::Answers;
+use policies::{Bound, Effective, OnVfsLoss, Table, Variables};
 use protocol::agent::Limits;
 use protocol::control::{Run, Stdio};
 use protocol::error::ControlError;
@@ -18,6 +19,7 @@ use protocol::vfs::Quotas;
 use sandbox::cgroup::CgroupLimits;
 use sandbox::plan::{Identity, Mount, Plan, Process, Rlimits, Rule, Template, Window};
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub(crate) use environment::extend as extend_environment;
 pub(crate) use memory::quotas;
@@ -60,6 +62,19 @@ pub(crate) struct Launch {
     pub(crate) sharing: Option<Sharing>,
     /// What happens when that server is lost.
     pub(crate) on_vfs_loss: OnVfsLoss,
+    /// What of it is watched.
+    pub(crate) watching: Watching,
+}
+
+/// What an agent's task watches, and how it answers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Watching {
+    /// The answers.
+    pub(crate) answers: Answers,
+    /// The policy's limit on the time from start to end.
+    pub(crate) wall: Option<Duration>,
+    /// The caller's, at which it is killed in any case.
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Decides a launch.
@@ -85,7 +100,7 @@ pub(crate) fn launch(
         agent: identity(who.agent),
         init: identity(who.init),
         caller: sandbox::plan::Caller { uid: caller.uid, gid: caller.gid, groups: caller.groups.clone() },
-        view: [files::of(name, &bound, who), seen.mounts].concat(),
+        view: [files::of(name, &bound, who), files::others().to_vec(), seen.mounts].concat(),
         parts: memory::parts(name, &bound.memory, own),
         rules: [seen.rules, files::rules()].concat(),
         rlimits: Rlimits { files: limits.files, file_size: bound.limits.file_size.as_ref().map(|l| l.value.bytes()) },
@@ -94,7 +109,15 @@ pub(crate) fn launch(
     };
     let cgroup = group_limits(&limits);
     let (quotas, sharing) = memory::divided(&bound.memory);
-    Ok(Launch { plan, cgroup, limits, view: seen.words, quotas, sharing, on_vfs_loss: bound.memory.on_vfs_loss() })
+    let table = Table::compile(policy, &variables, &[]);
+    let table = table.map_err(|error| ControlError::BadPolicy { message: error.to_string() })?;
+    let watching = Watching {
+        answers: Answers::of(&table),
+        wall: bound.limits.wall.as_ref().map(|wall| wall.value.duration()),
+        timeout: request.timeout_ms.map(Duration::from_millis),
+    };
+    let on_vfs_loss = bound.memory.on_vfs_loss();
+    Ok(Launch { plan, cgroup, limits, view: seen.words, quotas, sharing, on_vfs_loss, watching })
 }
 
 /// A rule that nothing carries out stops the start: an operator would rely on it.
@@ -148,6 +171,7 @@ fn limits(limits: &policies::Limits, timeout_ms: Option<u64>) -> Limits {
         wall_ms: [wall, timeout_ms].into_iter().flatten().min(),
         output_bytes: limits.output.as_ref().map(|output| output.value.bytes()),
         files: limits.files.value.into(),
+        cpu_time_ms: limits.cpu_time.as_ref().map(|time| time.value.seconds().saturating_mul(1000)),
     }
 }
 

@@ -187,6 +187,10 @@ impl Outer<'_> {
                 self.with(process, |running| running.streams.attach(clients));
             }
             Order::Detach { process } => self.with(process, |running| running.streams.detach()),
+            Order::RenewOutput => {
+                self.log.iter_mut().for_each(Log::renew);
+                self.spent_reported = false;
+            }
             Order::Remount { parts } => self.remount(&parts)?,
             Order::Resize { process, window } => {
                 return self.running.get(&process).map_or(Ok(true), |running| running.resize(window).map(|()| true));

@@ -33,6 +33,8 @@ pub(super) enum Placed {
     /// An empty file or directory in place of what is not granted. Where Landlock grants what lies above (`covered`),
     /// only its own permissions can refuse; elsewhere they must let the attempt through to Landlock, which records it.
     Decoy { path: PathBuf, kind: Decoy },
+    /// A directory that can be passed through and not listed.
+    Passage { path: PathBuf },
     /// A symbolic link.
     Symlink { path: PathBuf, target: PathBuf },
     /// A tmpfs that was placed before anybody knew whose it would be, and how large.
@@ -44,7 +46,7 @@ impl Placed {
     pub(super) fn path(&self) -> &Path {
         match self {
             Self::Tree { path, .. } | Self::File { path, .. } => path,
-            Self::Decoy { path, .. } | Self::Symlink { path, .. } => path,
+            Self::Decoy { path, .. } | Self::Symlink { path, .. } | Self::Passage { path } => path,
             Self::Tmpfs(tmpfs) | Self::Adjusted(tmpfs) => &tmpfs.path,
         }
     }
@@ -188,6 +190,11 @@ pub(super) fn place(things: Vec<Placed>, trees: Vec<OwnedFd>) -> Step {
                 io::Write::write_all(&mut file, contents.as_bytes()).attempt_on("write", &path)?;
             }
             Placed::Decoy { path, kind } => place_decoy(&path, kind)?,
+            Placed::Passage { path } => {
+                make_directories(&path)?;
+                let mode = fs::Permissions::from_mode(0o711);
+                fs::set_permissions(&path, mode).attempt_on("set the mode of", &path)?;
+            }
             Placed::Symlink { path, target } => {
                 make_parents(&path)?;
                 symlink(target, &path).attempt_on("make the link", &path)?;

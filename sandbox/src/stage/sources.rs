@@ -126,6 +126,7 @@ pub(super) fn made(mount: &Mount, showing: Showing<'_>) -> Option<Placed> {
         }
         Mount::File { path, contents } => Placed::File { path, contents },
         Mount::Decoy { path, directory } => decoy(&path, directory, showing),
+        Mount::Passage { path } => Placed::Passage { path },
         Mount::Symlink { path, target } => Placed::Symlink { path, target },
         Mount::Bind { .. } | Mount::Workspace { .. } => return None,
     })

@@ -37,6 +37,11 @@ impl Log {
         Self { file: File::from(file), limit, total: 0, counted: 0, spent: false }
     }
 
+    /// Gives the limit once more.
+    pub(super) fn renew(&mut self) {
+        (self.counted, self.spent) = (0, false);
+    }
+
     fn append(&mut self, stderr: bool, data: &[u8]) -> io::Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
         let length = u32::try_from(data.len()).map_err(io::Error::other)?;
