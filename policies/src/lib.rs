@@ -31,6 +31,7 @@ mod origin;
 mod parse;
 mod parse_error;
 mod paths;
+pub mod pii;
 mod profiles;
 mod render;
 mod resolve;
