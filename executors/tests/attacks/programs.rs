@@ -155,6 +155,31 @@ fn the_file_that_was_looked_at_is_started_whatever_is_at_its_path_now() {
 }
 
 #[test]
+fn an_approval_holds_for_the_script_that_was_shown() {
+    let (_directory, root) = directory();
+    let script = format!("{root}/script");
+    executable(&script, b"#!/bin/sh\necho old\n");
+    let approved = |prepared: Prepared| Bounds { state: Some(prepared.state.unwrap()), ..bounds() };
+    let (mut executor, prepared) = prepare(&task(&[&script])).unwrap();
+    // In place, so that it is the same file, and with its time put back.
+    let times = fs::metadata(&script).unwrap().modified().unwrap();
+    fs::write(&script, b"#!/bin/sh\necho new\n").unwrap();
+    fs::File::open(&script).unwrap().set_modified(times).unwrap();
+    let report = executor.perform(approved(prepared));
+    assert!(matches!(report, Report::Refused { reason: RefusalReason::ApprovalActionMismatch, .. }), "{report:?}");
+    let (mut executor, prepared) = prepare(&task(&[&script])).unwrap();
+    executor.order(&Order::Perform { bounds: approved(prepared) });
+    assert_eq!(executor.end(), ("new\n".to_owned(), Some(0)));
+}
+
+#[test]
+fn a_long_command_is_shown_as_far_as_it_can_be_read() {
+    let long = "x".repeat(100_000);
+    let preview = look(&["true", &long]).unwrap().preview.unwrap();
+    assert!(preview.len() < 66_000 && preview.contains("more bytes are not shown"), "{} bytes", preview.len());
+}
+
+#[test]
 fn what_follows_the_order_is_the_programs_input_byte_for_byte() {
     let mut executor = prepare(&task(&["cat"])).unwrap().0;
     let mut bytes = serde_json::to_vec(&Order::Perform { bounds: bounds() }).unwrap();

@@ -1,6 +1,6 @@
 //! Writing: whole or not at all, to the file that was looked at, and to no other name of it.
 
-use crate::executor::{bounds, carry_out, directory, outcome, prepare, reading};
+use crate::executor::{NOBODY, bounds, carry_out, carry_out_unprivileged, directory, outcome, prepare, reading};
 use protocol::action::RefusalReason;
 use protocol::bytes::Bytes;
 use protocol::executor::{Bounds, Task, WriteMode};
@@ -170,4 +170,37 @@ fn a_full_disk_leaves_the_old_content() {
     assert_eq!(names(&root), ["file"]);
     carry_out(&write(&root, &path, &[b'x'; 10_000], WriteMode::Replace), bounds()).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), 10_000);
+}
+
+#[test]
+fn the_hosts_permissions_hold() {
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: becoming nobody needs root");
+        return;
+    }
+    let (_directory, base) = directory();
+    let root = format!("{base}/root");
+    fs::create_dir_all(format!("{root}/closed")).unwrap();
+    let mode = |path: &str, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    mode(&base, 0o755);
+    mode(&root, 0o777);
+    mode(&format!("{root}/closed"), 0o755);
+    for (name, permissions) in [("secret", 0o600), ("fixed", 0o644), ("open", 0o666)] {
+        fs::write(format!("{root}/{name}"), name).unwrap();
+        mode(&format!("{root}/{name}"), permissions);
+    }
+    let run = |task: Task| carry_out_unprivileged(&base, &task);
+    let at = |name: &str| format!("{root}/{name}");
+    let read = |name| run(Task::FileRead { root: root.clone(), path: at(name), offset: 0, length: None });
+    assert_eq!(read("secret"), Err(RefusalReason::HostRefused));
+    assert_eq!(read("fixed").unwrap()["content"], "fixed");
+    for mode in [WriteMode::Replace, WriteMode::Append] {
+        // The directory would let it be replaced; whoever made the file read-only meant it.
+        assert_eq!(run(write(&root, &at("fixed"), b"x", mode)), Err(RefusalReason::HostRefused));
+        assert_eq!(run(write(&root, &at("closed/new"), b"x", mode)), Err(RefusalReason::HostRefused));
+        run(write(&root, &at("open"), b"x", mode)).unwrap();
+    }
+    assert_eq!((fs::read(at("fixed")).unwrap(), fs::read(at("open")).unwrap()), (b"fixed".to_vec(), b"xx".to_vec()));
+    let replaced = fs::metadata(at("open")).unwrap();
+    assert_eq!((replaced.uid(), replaced.mode() & 0o7777), (NOBODY, 0o666));
 }
