@@ -7,7 +7,7 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 target := target/x86_64-unknown-linux-gnu
-programs := -p agentosd -p agentctl -p sandbox -p fuse-vfs -p scripted-model
+programs := -p agentosd -p agentctl -p sandbox -p fuse-vfs -p executors -p scripted-model
 
 DESTDIR ?=
 prefix ?= /usr
@@ -106,7 +106,7 @@ install: build ## Install below DESTDIR and prefix
 	  $(DESTDIR)$(prefix)/share/fish/vendor_completions.d
 	$(INSTALL) -m 0755 $(target)/release/agentosd $(DESTDIR)$(prefix)/sbin/
 	$(INSTALL) -m 0755 $(target)/release/agentctl $(DESTDIR)$(prefix)/bin/
-	$(INSTALL) -m 0755 $(target)/release/agentos-stage $(target)/release/agentos-vfs $(DESTDIR)$(prefix)/libexec/agentos/
+	$(INSTALL) -m 0755 $(addprefix $(target)/release/agentos-,stage vfs executor) $(DESTDIR)$(prefix)/libexec/agentos/
 	$(INSTALL) -m 0644 systemd/agentosd.socket $(DESTDIR)$(unitdir)/
 	# The units name the programs where packages put them.
 	for unit in agentosd.service agentos-vfs.service; do \

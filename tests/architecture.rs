@@ -31,6 +31,12 @@ const ROOMS: &[Room] = &[
     Room { name: "trust", may_use: &["protocol"], never: &["tokio", "nix", "mio", "socket2"] },
     Room { name: "sandbox", may_use: &[], never: &["tokio"] },
     Room { name: "fuse-vfs", may_use: &["protocol"], never: &["tokio", "policies"] },
+    // Every file, program and database that an agent names; nothing in it starts a thread.
+    Room {
+        name: "executors",
+        may_use: &["protocol"],
+        never: &["tokio", "nix", "mio", "socket2", "rmcp", "hyper", "rustls"],
+    },
     Room { name: "agentosd", may_use: &["protocol", "policies", "trust", "sandbox", "fuse-vfs"], never: NETWORK },
     Room { name: "gateway", may_use: &["protocol", "policies"], never: &[] },
     Room { name: "agentctl", may_use: &["protocol", "policies", "trust"], never: NETWORK },

@@ -1,11 +1,12 @@
-//! What an open descriptor is: its real path, its bytes, and the same file opened for more.
+//! What an open descriptor is: its real path, its bytes, which file it is, and the same file opened for more.
 //!
-//! All by `/proc/self/fd`, which the kernel keeps; a path that was resolved once is not resolved again.
+//! Paths by `/proc/self/fd`, which the kernel keeps: a path that was resolved once is not resolved again.
 
 use crate::refusal::{Outcome, Refusal};
 use protocol::action::RefusalReason;
-use rustix::fs::{CWD, Mode, OFlags, openat, readlinkat};
+use rustix::fs::{CWD, Mode, OFlags, Stat, openat, readlinkat};
 use rustix::io::{Errno, pread};
+use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStringExt as _;
@@ -54,4 +55,15 @@ pub(crate) fn bytes(descriptor: impl AsFd, offset: u64, most: usize) -> Result<V
         }
     }
     Ok(found)
+}
+
+/// Which file it is and when it was last changed; nobody but root can set a file's `ctime` back.
+pub(crate) fn identity(status: &Stat) -> String {
+    let Stat { st_dev, st_ino, st_size, st_mtime, st_mtime_nsec, st_ctime, st_ctime_nsec, .. } = status;
+    format!("{st_dev}:{st_ino}:{st_size}:{st_mtime}.{st_mtime_nsec}:{st_ctime}.{st_ctime_nsec}")
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -16,3 +16,23 @@ pub fn orders(bytes: &[u8]) {
         assert_eq!(again, order);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::orders;
+    use std::path::Path;
+
+    #[test]
+    fn every_seed_of_the_fuzzer_keeps_the_promises_whole_and_cut_off() {
+        let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/executor_orders");
+        let (mut seen, mut understood) = (0, 0);
+        for seed in seeds.read_dir().unwrap() {
+            let bytes = std::fs::read(seed.unwrap().path()).unwrap();
+            orders(&bytes);
+            (0..bytes.len()).for_each(|end| orders(&bytes[..end]));
+            understood += bytes.split(|byte| *byte == b'\n').filter(|line| crate::orders::decode(line).is_ok()).count();
+            seen += 1;
+        }
+        assert!(seen > 7 && understood == 14, "{seen} seeds, {understood} orders in them");
+    }
+}

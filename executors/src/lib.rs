@@ -12,7 +12,7 @@
 mod descriptors;
 mod exec;
 mod files;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod orders;
 mod postgres;

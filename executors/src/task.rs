@@ -1,5 +1,6 @@
 //! Which task goes where.
 
+use crate::descriptors::hex;
 use crate::exec::Program;
 use crate::files::{Deletion, Listing, Reading, Writing};
 use crate::refusal::{Outcome, Refusal};
@@ -7,6 +8,9 @@ use crate::{postgres, sqlite};
 use protocol::action::RefusalReason;
 use protocol::executor::{Bounds, Prepared, Task};
 use serde_json::Value;
+
+/// In bytes.
+const LONGEST_PREVIEW: usize = 64 << 10;
 
 /// What is open and waits.
 #[derive(Debug)]
@@ -47,8 +51,18 @@ pub(crate) fn prepare(task: Task, preview: bool) -> Outcome<(Prepared, Ready)> {
                 .map(|(prepared, statement)| (prepared, Ready::Postgres(statement)))
         }
     }?;
-    prepared.preview = prepared.preview.filter(|_| preview);
+    prepared.preview = prepared.preview.filter(|_| preview).map(cut);
     Ok((prepared, ready))
+}
+
+/// What is too long to be looked at says how much is not shown.
+fn cut(preview: String) -> String {
+    if preview.len() <= LONGEST_PREVIEW {
+        return preview;
+    }
+    let shown = preview.get(..preview.floor_char_boundary(LONGEST_PREVIEW)).unwrap_or_default();
+    let rest = preview.len() - shown.len();
+    format!("{shown}\n… {rest} more bytes are not shown; the whole has sha256 {}\n", hex(preview.as_bytes()))
 }
 
 impl Ready {

@@ -8,12 +8,12 @@ mod confine;
 mod format;
 mod lookup;
 
-use crate::descriptors::{same_file, shown};
+use crate::descriptors::{bytes, hex, identity, reopen, same_file, shown};
 use crate::refusal::{Outcome, Refusal};
 use lookup::Found;
 use protocol::action::RefusalReason;
-use protocol::executor::{Bounds, Prepared};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+use protocol::executor::{Bounds, MAX_CONTENT, Prepared};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::fchdir;
 use std::convert::Infallible;
@@ -55,6 +55,7 @@ impl Program {
         let prepared = Prepared {
             program: Some(shown(found.path.clone())?),
             interpreters: interpreters.collect::<Outcome<_>>()?,
+            state: Some(state(&found, &chain)?),
             preview: Some(arguments.iter().map(|argument| format!("{argument}\n")).collect()),
             ..Prepared::default()
         };
@@ -65,6 +66,10 @@ impl Program {
     pub(crate) fn perform(self, bounds: &Bounds) -> Outcome<Infallible> {
         let failed = |errno| Refusal::errno(errno, "enter the working directory");
         fchdir(&self.directory).map_err(failed)?;
+        if bounds.state.is_some() && bounds.state != Some(state(&self.found, &self.chain)?) {
+            let message = format!("program {:?} has changed since the approval was asked for", self.found.path);
+            return Err(Refusal::new(RefusalReason::ApprovalActionMismatch, message));
+        }
         confine::only_execute(&self.found, &self.chain, &bounds.executables)?;
         if !self.chain.interpreters.is_empty() {
             // The interpreter gets the script by this name, and opens it after the exec.
@@ -76,6 +81,22 @@ impl Program {
         let error = command.exec();
         Err(Refusal::io(&error, &format!("start {:?}", self.found.path)))
     }
+}
+
+/// Which files are started, and what is in those that are scripts: anybody who may write to one can do so while it is looked at.
+fn state(program: &Found, chain: &format::Chain) -> Outcome<String> {
+    let mut whole = Vec::new();
+    for (index, found) in std::iter::once(program).chain(&chain.interpreters).enumerate() {
+        let failed = |errno| Refusal::errno(errno, &format!("read program {:?}", found.path));
+        whole.extend_from_slice(identity(&fstat(&found.file).map_err(failed)?).as_bytes());
+        // The last is a program, which the kernel lets nobody write to while it runs.
+        if index < chain.interpreters.len() {
+            let script = reopen(&found.file, OFlags::RDONLY).map_err(failed)?;
+            let most = usize::try_from(MAX_CONTENT).unwrap_or(usize::MAX);
+            whole.extend_from_slice(hex(&bytes(script, 0, most).map_err(failed)?).as_bytes());
+        }
+    }
+    Ok(hex(&whole))
 }
 
 /// `NAME=value`.

@@ -1,6 +1,7 @@
 //! What would happen, for the person who decides.
 
-use super::state::{Present, hex};
+use super::state::Present;
+use crate::descriptors::hex;
 use similar::{Algorithm, TextDiff};
 use std::time::Duration;
 

@@ -1,13 +1,12 @@
 //! What stands at a name now, as a digest that an approval is bound to.
 
 use super::beneath::Named;
-use crate::descriptors::{bytes, reopen};
+use crate::descriptors::{bytes, hex, identity, reopen};
 use crate::refusal::{Outcome, Refusal};
 use protocol::action::RefusalReason;
 use protocol::executor::MAX_CONTENT;
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat, readlinkat};
 use rustix::io::Errno;
-use sha2::{Digest as _, Sha256};
 use std::os::fd::OwnedFd;
 
 /// The state of a name at which there is nothing.
@@ -43,7 +42,7 @@ pub(super) fn look(named: &Named) -> Outcome<Option<Present>> {
         }
         FileType::RegularFile => {
             let content = content(&file, &status).map_err(failed)?;
-            let state = content.as_deref().map_or_else(|| identity(&status), hex);
+            let state = content.as_deref().map_or_else(|| format!("file:{}", hex(identity(&status).as_bytes())), hex);
             Ok(Some(Present { file, status, link: false, content, state }))
         }
         _ => Err(Refusal::new(RefusalReason::WrongType, format!("{} is no regular file", named.shown()))),
@@ -65,11 +64,6 @@ pub(super) fn confirm(named: &Named, approved: Option<&str>) -> Outcome<Option<P
     Err(Refusal::new(RefusalReason::ApprovalActionMismatch, message))
 }
 
-/// SHA-256 in hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn content(file: &OwnedFd, status: &Stat) -> Result<Option<Vec<u8>>, Errno> {
     if u64::try_from(status.st_size).unwrap_or(0) > MAX_CONTENT {
         return Ok(None);
@@ -79,11 +73,4 @@ fn content(file: &OwnedFd, status: &Stat) -> Result<Option<Vec<u8>>, Errno> {
         Err(Errno::ACCESS | Errno::PERM) => Ok(None),
         Err(errno) => Err(errno),
     }
-}
-
-/// Of a file that is not read: which one it is, and when it was last written.
-fn identity(status: &Stat) -> String {
-    let parts = [status.st_dev, status.st_ino].map(|part| part.to_string()).join(":");
-    let when = format!("{}:{}.{}", status.st_size, status.st_mtime, status.st_mtime_nsec);
-    format!("file:{}", hex(format!("{parts}:{when}").as_bytes()))
 }

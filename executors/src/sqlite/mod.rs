@@ -33,6 +33,10 @@ pub(crate) struct Statement {
 
 impl Statement {
     pub(crate) fn prepare(path: &str, query: String, parameters: &[Value]) -> Outcome<(Prepared, Self)> {
+        // SQLite would read no further, and not say so.
+        if query.contains('\0') {
+            return Err(Refusal::new(RefusalReason::StatementRefused, "the statement contains the byte 0"));
+        }
         let parameters = parameters.iter().map(parameter).collect::<Outcome<Vec<_>>>()?;
         let mut database = Database::open(path, Access::Read, Instant::now() + LOOKING)?;
         let guard = Guard::watch(&mut database.connection, Access::Write)?;
