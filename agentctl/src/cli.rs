@@ -1,5 +1,8 @@
 //! The command line's grammar; help texts and man pages come from here.
 
+pub(crate) mod approvals;
+pub(crate) mod audit;
+pub(crate) mod execute;
 pub(crate) mod memory;
 pub(crate) mod policy;
 
@@ -13,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 no such agent, 4 wrong state, 5 bad policy, 6 name in use, \
-7 not permitted, 8 a required layer is missing, 69 agentosd cannot be reached, 124 timed out, 125 not started, \
+7 not permitted, 8 a required layer is missing, 9 denied, 10 waits for approval, 69 agentosd cannot be reached, 124 timed out, 125 not started, \
 126 not executable, 127 not found, 128+N ended by signal N. `run`, `exec`, `attach` and `wait` otherwise exit as the agent did.";
 
 /// The socket of agentosd when nothing else is said, and where it is said.
@@ -69,6 +72,13 @@ pub(crate) enum Command {
     Events(Events),
     /// Show what the kernel refused an agent
     Denials(Denials),
+    /// Show, decide and watch actions that wait for a person
+    Approvals(approvals::Approvals),
+    /// Do an action as an agent could ask for it
+    Execute(execute::Execute),
+    /// Read, verify, prove and export the audit log
+    #[command(subcommand)]
+    Audit(audit::Audit),
     /// Show, save, restore and remove what agents remember
     #[command(subcommand)]
     Memory(memory::Memory),

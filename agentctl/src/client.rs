@@ -67,9 +67,22 @@ impl Client {
     /// The daemon cuts off a client that does not read, so a thread takes what comes while `take` may wait, up to
     /// [`HELD`] replies.
     pub(crate) fn stream<M>(
-        mut self,
+        self,
         request: &M,
         mut take: impl FnMut(M::Reply) -> Result<(), Failure>,
+    ) -> Result<(), Failure>
+    where
+        M: Method,
+        M::Reply: Send + 'static,
+    {
+        self.stream_while(request, |reply| take(reply).map(|()| true))
+    }
+
+    /// As [`Self::stream`], until `take` says false.
+    pub(crate) fn stream_while<M>(
+        mut self,
+        request: &M,
+        mut take: impl FnMut(M::Reply) -> Result<bool, Failure>,
     ) -> Result<(), Failure>
     where
         M: Method,
@@ -87,7 +100,9 @@ impl Client {
             }
         });
         for answer in replies {
-            take(answer?.0)?;
+            if !take(answer?.0)? {
+                return Ok(());
+            }
         }
         Ok(())
     }

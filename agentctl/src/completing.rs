@@ -1,4 +1,4 @@
-//! What a shell offers for names: agents and memories from the daemon, profiles from where they lie.
+//! What a shell offers for names: agents, memories and approvals from the daemon, profiles from where they lie.
 //!
 //! The shell's script runs `agentctl` with [`VARIABLE`] set and the words so far behind `--`. Whatever goes wrong, nothing
 //! is offered, and nothing is said in the middle of somebody's line.
@@ -11,7 +11,8 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use policies::{Loader as _, Shipped};
 use protocol::agent::State;
-use protocol::control::{List, ListMemories, Method};
+use protocol::control::{Approvals, List, ListMemories, Method};
+use protocol::text::escape;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -44,6 +45,20 @@ pub(crate) fn memories() -> ArgValueCandidates {
             names.extend(page.memories.iter().map(|memory| CompletionCandidate::new(memory.name.as_str())));
         });
         names
+    })
+}
+
+/// Actions that wait for a person.
+pub(crate) fn approvals() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let mut waiting = Vec::new();
+        ask(&Approvals::default(), |page| {
+            waiting.extend(page.approvals.iter().map(|approval| {
+                let help = format!("{}: {}", approval.agent, escape(&approval.summary));
+                CompletionCandidate::new(approval.id.to_string()).help(Some(help.into()))
+            }));
+        });
+        waiting
     })
 }
 

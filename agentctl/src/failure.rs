@@ -78,6 +78,9 @@ pub(crate) enum Failure {
     /// An archive that is not taken.
     #[error("nothing was imported, and {name} {as_before}")]
     Import { name: AgentName, as_before: &'static str, source: Box<dyn Error + Send + Sync> },
+    /// The audit log could not be read, or does not prove what was asked; causes are in the text.
+    #[error("cannot {0}")]
+    Audit(String),
     /// Standard output or standard error could not be written.
     #[error("cannot write the output")]
     Output(#[source] io::Error),
@@ -103,6 +106,11 @@ impl Failure {
     /// Names what a system call was for.
     pub(crate) fn os<E: Into<io::Error>>(attempt: &'static str) -> impl FnOnce(E) -> Self {
         move |error| Self::Os { attempt, source: error.into() }
+    }
+
+    /// An error of the audit log's, with its causes.
+    pub(crate) fn audit(error: &dyn Error) -> Self {
+        Self::Audit(with_causes(error))
     }
 
     /// The exit code of `agentctl`.
@@ -131,15 +139,20 @@ impl Failure {
 
     /// The failure with its causes, on one line where it is ours.
     pub(crate) fn sentence(&self) -> String {
-        let mut sentence = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            sentence.push_str(": ");
-            sentence.push_str(&error.to_string());
-            cause = error.source();
-        }
-        sentence
+        with_causes(self)
     }
+}
+
+/// An error's text and those of its causes.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence.push_str(": ");
+        sentence.push_str(&error.to_string());
+        cause = error.source();
+    }
+    sentence
 }
 
 /// What starts services here.

@@ -12,12 +12,15 @@
 
 mod account;
 mod agents;
+mod approvals;
+mod audit;
 mod cli;
 mod client;
 mod completing;
 mod denials;
 mod doctor;
 mod events;
+mod execute;
 mod failure;
 mod foreground;
 #[cfg(feature = "fuzzing")]
@@ -27,14 +30,17 @@ mod launch;
 mod logs;
 mod manual;
 mod memory;
+mod moment;
 mod own;
 mod policy;
+mod progress;
 mod show;
 mod signals;
 mod tar;
 mod terminal;
 mod values;
 mod version;
+mod whole_file;
 
 use clap::Parser as _;
 use cli::{Cli, Command};
@@ -70,6 +76,9 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Logs(logs) => logs::logs(socket, logs),
         Command::Events(events) => events::events(socket, events),
         Command::Denials(denials) => denials::denials(socket, denials),
+        Command::Approvals(approvals) => approvals::approvals(socket, approvals),
+        Command::Execute(execute) => execute::execute(socket, execute),
+        Command::Audit(audit) => audit::audit(socket, audit),
         Command::Memory(memory) => memory::memory(socket, memory),
         Command::Doctor(doctor) => doctor::doctor(socket, doctor),
 

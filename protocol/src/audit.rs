@@ -51,6 +51,10 @@ pub struct Record {
     /// The action, when one was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action: Option<String>,
+    /// What was decided about, in the words of `agentctl policy explain` and without variables: `path=/data/x`,
+    /// `program=/usr/bin/git`, `arg=status`. Empty when words cannot say it, such as a path that is not UTF-8.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub request: Vec<String>,
     /// SHA-256 of the action and its parameters, in hexadecimal: what an approval is bound to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub action_digest: Option<String>,
@@ -162,6 +166,7 @@ impl Record {
             outcome: None,
             request_id: None,
             action: None,
+            request: Vec::new(),
             action_digest: None,
             approval: None,
             of: None,

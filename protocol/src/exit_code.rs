@@ -18,6 +18,10 @@ pub const NAME_IN_USE: u8 = 6;
 pub const NOT_PERMITTED: u8 = 7;
 /// `doctor` found a required layer missing.
 pub const LAYER_MISSING: u8 = 8;
+/// `execute`: the policy, or a person, does not allow the action.
+pub const DENIED: u8 = 9;
+/// `execute`: the action waits for a person.
+pub const HELD: u8 = 10;
 /// `agentosd` cannot be reached.
 pub const NO_DAEMON: u8 = 69;
 /// `wait --timeout` or `run --timeout` ran out (as `timeout(1)` has it).

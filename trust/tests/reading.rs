@@ -6,6 +6,7 @@ mod history;
 use history::{History, append, body, options, said};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use trust::format::TimeNs;
 use trust::log::{AppendError, Log, Options, ReadError, Reader, Retention, verify};
 
 const BYTES: u64 = 600;
@@ -21,6 +22,48 @@ fn a_reader_begins_anywhere_and_goes_through_all_segments() {
         }
         assert_eq!(reader.next().expect("it is right"), None);
     }
+}
+
+#[test]
+fn a_reader_begins_at_a_time_or_with_the_last_records() {
+    let history = History::new(23, BYTES);
+    let mut all = Reader::open(history.path(), 0).expect("it is right");
+    let times: Vec<TimeNs> = (0..23).map(|_| all.next().expect("it is right").expect("it is there").time).collect();
+    let begins = |reader: &mut Reader| reader.next().expect("it is right").map(|record| record.seq);
+    for (seq, time) in (0..).zip(&times) {
+        let first = times.iter().position(|other| other >= time).and_then(|at| u64::try_from(at).ok());
+        let mut reader = Reader::open_at(history.path(), *time).expect("it is right");
+        assert_eq!(begins(&mut reader), first, "{seq}");
+        let mut reader = Reader::open_at(history.path(), TimeNs(time.0 + 1)).expect("it is right");
+        let later = times.iter().position(|other| other > time).and_then(|at| u64::try_from(at).ok());
+        assert_eq!(begins(&mut reader), later, "after {seq}");
+        let mut reader = Reader::open_last(history.path(), seq).expect("it is right");
+        assert_eq!(begins(&mut reader), (seq > 0).then(|| 23 - seq), "the last {seq}");
+    }
+    let mut reader = Reader::open_last(history.path(), u64::MAX).expect("it is right");
+    assert_eq!(begins(&mut reader), Some(0));
+    let report = history.verify().unwrap_or_else(|error| panic!("{}", said(&error)));
+    assert_eq!(report.times, Some((times[0], times[22])));
+}
+
+#[test]
+fn where_the_clock_was_set_back_nothing_after_the_first_is_left_out() {
+    let history = History::new(4, 100_000);
+    let path = &history.segments()[0];
+    let text = std::fs::read_to_string(path).expect("our own file");
+    let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+    for (line, time) in lines.iter_mut().skip(1).zip(["10", "30", "20", "40"]) {
+        let begin = line.find("\"time\":").expect("it has one") + 7;
+        let end = begin + line[begin..].find(',').expect("it ends");
+        line.replace_range(begin..end, time);
+    }
+    std::fs::write(path, lines.concat()).expect("our own file");
+    let mut reader = Reader::open_at(history.path(), TimeNs(25)).expect("it is right");
+    let mut seen = Vec::new();
+    while let Some(record) = reader.next().expect("it is right") {
+        seen.push(record.time.0);
+    }
+    assert_eq!(seen, [30, 20, 40]);
 }
 
 #[test]

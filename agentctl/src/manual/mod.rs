@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// What exit codes mean, in short; docs/exit-codes.md has more.
-const CODES: [(&str, &str); 15] = [
+const CODES: [(&str, &str); 17] = [
     ("0", "All went well."),
     ("1", "The request failed for a reason that fits no other code."),
     ("2", "The command line could not be understood, or a value in it does not fit."),
@@ -21,6 +21,8 @@ const CODES: [(&str, &str); 15] = [
     ("6", "The name belongs to another agent, living or ended."),
     ("7", "The caller may not do that."),
     ("8", "A layer that every agent needs is missing on this host."),
+    ("9", "The policy, or a person, does not allow the action (execute)."),
+    ("10", "The action waits for a person (execute); agentctl-approvals(1) lists what waits."),
     ("69", "agentosd cannot be reached, or does not answer."),
     ("124", "The time limit ran out."),
     ("125", "The sandbox could not be built; the command was surely not run."),
@@ -38,11 +40,12 @@ const VARIABLES: [(&str, &str); 4] = [
 ];
 
 /// Files, by path.
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 6] = [
     ("/run/agentos/io.agentos.sock", "The control socket, which root and the group agentos may use."),
     ("/etc/agentos/policies/NAME.yaml", "Profiles of this host; they go before shipped ones of the same name."),
     ("/run/agentos/agents/NAME/", "An agent's files while it lives: mem, state, policy, status."),
     ("/var/lib/agentos/agents/ID/", "Record, output and denials of an agent, also when it has ended."),
+    ("/var/lib/agentos/audit/", "The audit log: segments, checkpoints, the signing key and its public half."),
     ("/var/lib/agentos/memory/NAME/", "What a name remembers."),
 ];
 
@@ -76,7 +79,7 @@ fn collect(command: &Command, pages: &mut Vec<(String, Vec<u8>)>) -> io::Result<
 
 fn render(command: &Command, name: &str, out: &mut dyn Write) -> io::Result<()> {
     let man = Man::new(command.clone());
-    let page = page(&name.split('-').skip(1).collect::<Vec<_>>().join(" "));
+    let page = page(name.strip_prefix("agentctl").unwrap_or(name).trim_start_matches('-'));
     // Not by Roff, which leaves an empty argument out: the date.
     writeln!(out, r#".TH {} 1 "" "Agent OS {}" "Agent OS""#, name.to_uppercase(), env!("CARGO_PKG_VERSION"))?;
     man.render_name_section(out)?;

@@ -1,6 +1,8 @@
 //! What the grammar does not say, a page a command.
 
 mod agents;
+mod audit;
+mod governing;
 mod host;
 mod looking;
 mod memory;
@@ -28,6 +30,7 @@ const SOCKET: &str = "/run/agentos/io.agentos.sock";
 const POLICIES: &str = "/etc/agentos/policies";
 const LIVE: &str = "/run/agentos/agents";
 const RECORDS: &str = "/var/lib/agentos/agents";
+const AUDIT: &str = "/var/lib/agentos/audit";
 const MEMORIES: &str = "/var/lib/agentos/memory";
 
 /// What a command has that asks the daemon and says nothing special.
@@ -42,7 +45,7 @@ const ASKING: Page = Page {
 };
 
 /// Every page, by what is typed after `agentctl`; empty for the program itself.
-pub(super) const PAGES: [(&str, Page); 31] = [
+pub(super) const PAGES: [(&str, Page); 45] = [
     ("run", agents::RUN),
     ("exec", agents::EXEC),
     ("attach", agents::ATTACH),
@@ -56,6 +59,20 @@ pub(super) const PAGES: [(&str, Page); 31] = [
     ("logs", looking::LOGS),
     ("events", looking::EVENTS),
     ("denials", looking::DENIALS),
+    ("approvals", governing::APPROVALS),
+    ("approvals watch", governing::WATCH),
+    ("approvals show", governing::SHOW),
+    ("approvals approve", governing::APPROVE),
+    ("approvals deny", governing::DENY),
+    ("execute", governing::EXECUTE),
+    ("audit", audit::AUDIT_PAGE),
+    ("audit log", audit::LOG),
+    ("audit follow", audit::FOLLOW),
+    ("audit show", audit::SHOW),
+    ("audit verify", audit::VERIFY),
+    ("audit prove", audit::PROVE),
+    ("audit check-proof", audit::CHECK_PROOF),
+    ("audit export", audit::EXPORT),
     ("memory", memory::MEMORY),
     ("memory ls", memory::MEMORY_LS),
     ("memory cat", memory::MEMORY_CAT),
@@ -76,7 +93,7 @@ pub(super) const PAGES: [(&str, Page); 31] = [
     ("completion", host::COMPLETION),
 ];
 
-/// The page of a command.
+/// The page of a command, by what is typed after `agentctl`, with hyphens for spaces.
 pub(super) fn page(command: &str) -> Option<Page> {
-    PAGES.into_iter().find(|(name, _)| *name == command).map(|(_, page)| page)
+    PAGES.into_iter().find(|(name, _)| name.replace(' ', "-") == command).map(|(_, page)| page)
 }

@@ -1,19 +1,17 @@
 //! `memory export`.
 
 use super::opened::Opened;
-use super::progress::Progress;
 use super::source::{self, Source, SourceError};
 use super::tree::Tree;
 use crate::cli::memory as cli;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::show;
 use crate::tar::{WriteError, Writer};
+use crate::whole_file::{WholeFile, escaped};
 use protocol::memory::Part;
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, open, renameat, unlinkat};
-use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal as _, Read, Write};
-use std::os::unix::fs::FileTypeExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// `agentctl memory export`.
 pub(crate) fn export(socket: &Path, options: &cli::Export) -> Result<u8, Failure> {
@@ -34,8 +32,8 @@ pub(crate) fn export(socket: &Path, options: &cli::Export) -> Result<u8, Failure
             error => failed(error.into()),
         });
     }
-    let output = Output::new(&options.output)?;
-    write(&opened.tree, parts, &output.file).map_err(|error| failed(error.into()))?;
+    let output = WholeFile::new(&options.output)?;
+    write(&opened.tree, parts, output.file()).map_err(|error| failed(error.into()))?;
     output.keep()?;
     Ok(0)
 }
@@ -48,10 +46,6 @@ fn refuse_directory(options: &cli::Export) -> Result<(), Failure> {
     }
     let (path, file) = (escaped(path), escaped(&path.join(format!("{name}.tar"))));
     Err(Failure::Usage(format!("cannot write {path}: it is a directory; name the file in it: -o {file}")))
-}
-
-fn escaped(path: &Path) -> String {
-    protocol::text::escape_bytes(path.as_os_str().as_encoded_bytes())
 }
 
 /// Why an archive could not be written.
@@ -98,54 +92,4 @@ pub(super) fn write(tree: &Tree, parts: Vec<Part>, out: impl Write) -> Result<()
     }
     writer.finish().map_err(ExportError::Write)?;
     Ok(())
-}
-
-/// A file that is whole, or is not there.
-#[derive(Debug)]
-struct Output {
-    file: File,
-    /// What it is called while it is not whole, and then; none when it is no regular file, such as /dev/null.
-    names: Option<(PathBuf, PathBuf)>,
-}
-
-impl Output {
-    fn new(path: &Path) -> Result<Self, Failure> {
-        let failed = |source: io::Error| Failure::File { attempt: "write", path: escaped(path), source };
-        let exists = std::fs::metadata(path).ok().map(|found| found.file_type());
-        if exists.is_some_and(|kind| kind.is_fifo() || kind.is_char_device()) {
-            let file = File::options().write(true).open(path).map_err(failed)?;
-            return Ok(Self { file, names: None });
-        }
-        let name = path.file_name().ok_or_else(|| failed(io::ErrorKind::IsADirectory.into()))?;
-        let mut partial = std::ffi::OsString::from(".");
-        partial.push(name);
-        partial.push(format!(".{}", std::process::id()));
-        let partial = path.with_file_name(partial);
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
-        // What an agent remembers is its owner's alone.
-        let file = open(&partial, flags, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
-        Ok(Self { file: file.into(), names: Some((partial, path.to_owned())) })
-    }
-
-    fn keep(mut self) -> Result<(), Failure> {
-        let Some((partial, path)) = &self.names else { return Ok(()) };
-        self.file.sync_all().map_err(Failure::os("write the archive to disk"))?;
-        renameat(CWD, partial, CWD, path).map_err(|error| Failure::File {
-            attempt: "give the archive its name",
-            path: escaped(path),
-            source: error.into(),
-        })?;
-        self.names = None;
-        Ok(())
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if let Some((partial, _)) = &self.names
-            && let Err(error) = unlinkat(CWD, partial, AtFlags::empty())
-        {
-            show::notice(&format!("cannot remove {}, which is not whole: {error}", partial.display()));
-        }
-    }
 }

@@ -3,13 +3,13 @@
 
 use super::opened::{Opened, Restoring};
 use super::path::TreePath;
-use super::progress::Progress;
 use super::sink::{Sink, SinkError};
 use super::source::{Source, SourceError};
 use super::tree::Tree;
 use crate::account::Account;
 use crate::cli::memory as cli;
 use crate::failure::Failure;
+use crate::progress::Progress;
 use crate::show::{self, amount};
 use crate::tar::{ReadError, Reader};
 use protocol::ids::AgentName;

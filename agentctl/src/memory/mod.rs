@@ -16,7 +16,6 @@ mod import;
 mod listing;
 mod opened;
 mod path;
-mod progress;
 mod sink;
 mod source;
 #[cfg(test)]

@@ -17,6 +17,21 @@ pub(crate) fn json_line<T: Serialize>(value: &T) -> Result<(), Failure> {
     print(&render(value, Guarded(CompactFormatter))?)
 }
 
+/// JSON text as it is, but for characters that could move a cursor or reorder text: those can only stand in strings, and
+/// become `\u` escapes there.
+pub(crate) fn guarded(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut utf16 = [0; 2];
+    for character in text.chars() {
+        if character == '\\' || escape(character.encode_utf8(&mut [0; 4])).chars().eq([character]) {
+            shown.push(character);
+            continue;
+        }
+        character.encode_utf16(&mut utf16).iter().for_each(|unit| shown.push_str(&format!("\\u{unit:04x}")));
+    }
+    shown
+}
+
 fn render<T: Serialize, F: Formatter>(value: &T, formatter: F) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, formatter);
@@ -73,5 +88,9 @@ mod tests {
             assert!(text.contains("\\u009b2J\\u202eü\\\\"), "{text}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("parses"), value);
         }
+        let raw = serde_json::to_string(&value).expect("rendered");
+        let text = guarded(&raw);
+        assert!(raw.contains('\u{9b}') && text.contains("\\u009b2J\\u202eü\\\\"), "{text}");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("parses"), value);
     }
 }

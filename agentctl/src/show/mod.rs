@@ -2,6 +2,8 @@
 
 mod agent;
 pub(crate) mod amount;
+pub(crate) mod approval;
+pub(crate) mod audit;
 mod check;
 pub(crate) mod denial;
 pub(crate) mod details;
@@ -15,7 +17,7 @@ pub(crate) mod time;
 
 pub(crate) use agent::{agents, how_it_ended, state_word};
 pub(crate) use check::checks;
-pub(crate) use json::{document, json_line};
+pub(crate) use json::{document, guarded, json_line};
 
 use crate::failure::Failure;
 use protocol::text::escape;

@@ -225,6 +225,39 @@ impl RequestWords {
         Ok(Self(entry))
     }
 
+    /// The words that say `request`, for whoever records it; read again they give the same request, whatever the variables.
+    /// `None` when words cannot say it: a path that is not UTF-8, unprintable characters, or `${` in a path.
+    ///
+    /// ```
+    /// # use policies::{RequestWords, Variables};
+    /// let variables = Variables { workspace: Some("/srv/w".into()), home: "/home/agent".into(), name: "a".into() };
+    /// let request = RequestWords::read("file_read", &["path=${workspace}/x".to_owned()])?.request(&variables)?;
+    /// assert_eq!(RequestWords::spell(&request), Some(vec!["path=/srv/w/x".to_owned()]));
+    /// # Ok::<(), policies::WordsError>(())
+    /// ```
+    #[must_use]
+    pub fn spell(request: &AccessRequest) -> Option<Vec<String>> {
+        let mut words = Vec::new();
+        for path in &request.paths {
+            words.push(format!("path={}", std::str::from_utf8(path.as_bytes()).ok()?));
+        }
+        if let Some(program) = &request.program {
+            words.push(format!("program={}", std::str::from_utf8(program.as_bytes()).ok()?));
+        }
+        words.extend(request.argv.iter().map(|word| format!("arg={word}")));
+        words.extend(request.host.iter().map(|host| format!("host={}", host.as_str())));
+        words.extend(request.port.iter().map(|port| format!("port={port}")));
+        words.extend(request.method.iter().map(|method| format!("method={method}")));
+        words.extend(request.database.iter().map(|name| format!("database={name}")));
+        words.extend(request.statement.iter().map(|statement| format!("statement={statement}")));
+        words.extend(request.size.iter().map(|size| format!("size={size}")));
+        // Said is only what is understood again as the same.
+        let variables = Variables { workspace: None, home: "/home/agent".into(), name: "agent".to_owned() };
+        let again = Self::read(request.action.as_str(), &words).ok()?.request(&variables).ok()?;
+        let same = AccessRequest { agent: request.agent.clone(), ..again } == *request;
+        same.then_some(words)
+    }
+
     /// The request for an agent with these values of variables.
     ///
     /// # Errors
@@ -254,3 +287,36 @@ fn line(name: &str, values: &[&str]) -> String {
 }
 
 deserialize_as_word!(PathWord, HostWord, TextWord, LayerName);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+
+    #[test]
+    fn a_request_is_spelt_as_it_is_read() {
+        let written = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        for (action, words) in [
+            ("file_read", written(&["path=/data/x y"])),
+            ("file_write", written(&["path=/data/a", "path=/data/b=c", "size=412B"])),
+            ("process_exec", written(&["program=/usr/bin/git", "arg=status", "arg=", "arg=--x=1"])),
+            ("http_request", written(&["host=a.example", "port=443", "method=GET"])),
+            ("database_query", written(&["database=sales", "statement=write"])),
+        ] {
+            let variables = Variables { workspace: None, home: "/home/agent".into(), name: "a".to_owned() };
+            let read = RequestWords::read(action, &words).unwrap().request(&variables).unwrap();
+            assert_eq!(RequestWords::spell(&read), Some(words), "{action}");
+        }
+    }
+
+    #[test]
+    fn what_words_cannot_say_is_not_spelt_as_something_else() {
+        for path in [&b"/data/\xff"[..], b"/data/${name}", b"/data/\n"] {
+            let action = "file_read".parse().unwrap();
+            let path = RequestPath::new(Path::new(OsStr::from_bytes(path))).unwrap();
+            let request = AccessRequest { paths: vec![path], ..AccessRequest::new(action, "a") };
+            assert_eq!(RequestWords::spell(&request), None, "{request:?}");
+        }
+    }
+}

@@ -5,7 +5,7 @@
 //!   record ──► number, hash of the record before, JSON ──► leaf ──► tree ──► at a checkpoint's size: the signed root
 //! ```
 
-use super::{Finding, Header, Line, Place, Problem, before_the_first};
+use super::{Finding, Header, Line, Place, Problem, TimeNs, before_the_first};
 use crate::note::{Origin, Signed};
 use crate::tree::{Frontier, Hash};
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub struct Report {
     pub older: u64,
     /// Bytes at the ends of files that a crash has left incomplete; only after the last checkpoint.
     pub torn: u64,
+    /// Times of the first and of the last record; none without records.
+    pub times: Option<(TimeNs, TimeNs)>,
 }
 
 impl Report {
@@ -58,6 +60,7 @@ pub struct Checker {
     signed: Option<u64>,
     compared: u64,
     older: u64,
+    times: Option<(TimeNs, TimeNs)>,
     /// A root that is not the signed one. The next record may say more exactly which line was changed.
     pending: Option<Finding>,
 }
@@ -90,6 +93,7 @@ impl Checker {
             signed,
             compared: 0,
             older: 0,
+            times: None,
             pending: None,
         })
     }
@@ -172,6 +176,7 @@ impl Checker {
             return Err(self.finding(Problem::Chain { expected, found }));
         }
         self.pending()?;
+        self.times = Some((self.times.map_or(line.time, |(first, _)| first), line.time));
         let leaf = Hash::leaf(bytes);
         self.prev = Some(leaf.text());
         self.tree.push(leaf);
@@ -223,6 +228,7 @@ impl Checker {
             checkpoints: self.compared,
             older: self.older,
             torn,
+            times: self.times,
         })
     }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   Log::open ──► append(body, done) ──► Sealed         one writer, by a lock on the directory
-//!   Reader::open(from) ──► next()                       any number of readers
+//!   Reader::open(from), open_at(time) ──► next()        any number of readers
 //!   verify(directory, key) ──► Report | Finding         needs no lock, no secret and no daemon
 //!   prove_inclusion / prove_consistency ──► a proof for somebody who has only the key
 //! ```
@@ -29,7 +29,10 @@ pub use reader::Reader;
 pub use recovery::Recovery;
 pub use sealed::Sealed;
 pub use thread::{Log, Status};
-pub use verify::{signed, verify, verify_part};
+pub use verify::{segments, signed, verify, verify_part};
 
 /// The name of the file with the public key in a log's directory.
 pub const PUBLIC_KEY: &str = keys::PUBLIC;
+
+/// The name of the file of checkpoints in a log's directory.
+pub const CHECKPOINTS: &str = directory::CHECKPOINTS;

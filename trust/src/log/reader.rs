@@ -3,7 +3,7 @@
 use super::directory::Directory;
 use super::error::ReadError;
 use super::lines::Lines;
-use crate::format::{Finding, Header, Line, Place, Problem, Record};
+use crate::format::{Finding, Header, Line, Place, Problem, Record, TimeNs};
 use std::path::Path;
 
 /// Reads a log that may be written meanwhile. It checks numbers and form, not hashes: that is for [`verify`](super::verify()).
@@ -15,6 +15,8 @@ pub struct Reader {
     /// The number of the next line.
     at: u64,
     from: u64,
+    /// Records before the first one of this time or later are passed over.
+    since: TimeNs,
     end: u64,
 }
 
@@ -31,7 +33,52 @@ impl Reader {
         let at =
             *before.checked_sub(1).and_then(|at| segments.get(at)).ok_or(ReadError::Retired { seq: from, oldest })?;
         let (lines, place) = begin(&directory, at)?;
-        Ok(Self { directory, lines, place, at, from, end: u64::MAX })
+        Ok(Self { directory, lines, place, at, from, since: TimeNs(0), end: u64::MAX })
+    }
+
+    /// Begins with the first record that is of `time` or later, which may be one that is still to come. The segment is found
+    /// by bisection, so that what is before it is not read.
+    ///
+    /// The order is that of the numbers: where the clock was set back, later records may have earlier times again.
+    ///
+    /// # Errors
+    /// [`ReadError::None`] when there is no log; [`ReadError::Damaged`] when a segment has no header.
+    pub fn open_at(directory: &Path, time: TimeNs) -> Result<Self, ReadError> {
+        let at = Directory::at(directory);
+        let segments = at.segments()?;
+        let (mut low, mut high) = (0, segments.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            // One without a record has only such as are still to come.
+            match begun(&at, segments[middle])? {
+                Some(begun) if begun < time => low = middle + 1,
+                _ => high = middle,
+            }
+        }
+        let first = segments.get(low.saturating_sub(1));
+        let first = *first.ok_or_else(|| ReadError::None { path: directory.to_owned() })?;
+        let mut reader = Self::open(directory, first)?;
+        reader.since = time;
+        Ok(reader)
+    }
+
+    /// Begins with the last but `count` of the records that there are now, or with the oldest.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_last(directory: &Path, count: u64) -> Result<Self, ReadError> {
+        let segments = Directory::at(directory).segments()?;
+        let none = || ReadError::None { path: directory.to_owned() };
+        let (oldest, last) = (*segments.first().ok_or_else(none)?, *segments.last().ok_or_else(none)?);
+        let mut reader = Self::open(directory, last)?;
+        while reader.next()?.is_some() {}
+        Self::open(directory, reader.at.saturating_sub(count).max(oldest))
+    }
+
+    /// The number of the next record.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.at.max(self.from)
     }
 
     /// Reads only records before `end` until it is moved. In the process that writes, [`Status::size`](super::Status) is the
@@ -64,6 +111,10 @@ impl Reader {
             self.at += 1;
             if seq >= self.from {
                 let record = Record::parse(line).map_err(|error| damaged(Problem::Record(error)))?;
+                if record.time < self.since {
+                    continue;
+                }
+                self.since = TimeNs(0);
                 return Ok(Some(record));
             }
         }
@@ -93,4 +144,13 @@ fn begin(directory: &Directory, first: u64) -> Result<(Lines, Place), ReadError>
     let header = Header::parse(lines.next()?.unwrap_or_default());
     header.map_err(|error| ReadError::Damaged(Finding::new(place, Problem::Header(error))))?;
     Ok((lines, place))
+}
+
+/// The time of a segment's first record, if it has one.
+fn begun(directory: &Directory, first: u64) -> Result<Option<TimeNs>, ReadError> {
+    let (mut lines, mut place) = begin(directory, first)?;
+    let Some(line) = lines.next()? else { return Ok(None) };
+    (place.line, place.seq) = (2, Some(first));
+    let line = Line::parse(line).map_err(|error| ReadError::Damaged(Finding::new(place, Problem::Record(error))))?;
+    Ok(Some(line.time))
 }

@@ -79,6 +79,14 @@ pub fn signed(directory: &Path, key: &VerifyingKey) -> Result<Vec<Signed>, ReadE
     Ok(read_checkpoints(&Directory::at(directory), key)?.notes)
 }
 
+/// The numbers of the first records of the segments that there are, in order; [`crate::format::segment_name`] has their names.
+///
+/// # Errors
+/// [`FileError`] when the directory cannot be listed.
+pub fn segments(directory: &Path) -> Result<Vec<u64>, FileError> {
+    Directory::at(directory).segments()
+}
+
 pub(super) fn read_checkpoints(directory: &Directory, key: &VerifyingKey) -> Result<Checkpoints, ReadError> {
     let bytes = read(&directory.file(CHECKPOINTS))?.unwrap_or_default();
     checkpoints(&bytes, key).map_err(ReadError::Damaged)

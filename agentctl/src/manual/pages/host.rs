@@ -1,12 +1,12 @@
 //! The program itself, and commands about host and policies.
 
-use super::{ASKING, LIVE, MEMORIES, POLICIES, Page, RECORDS, SOCKET};
+use super::{ASKING, AUDIT, LIVE, MEMORIES, POLICIES, Page, RECORDS, SOCKET};
 
 pub(super) const AGENTCTL: Page = Page {
     own_status: Some("run, exec, attach and wait exit as the agent did. Otherwise:"),
-    codes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "69", "124", "125", "126", "127", "128+N"],
+    codes: &["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "69", "124", "125", "126", "127", "128+N"],
     variables: &["AGENTOS_SOCKET", "NO_COLOR"],
-    files: &[SOCKET, POLICIES, LIVE, RECORDS, MEMORIES],
+    files: &[SOCKET, POLICIES, LIVE, RECORDS, AUDIT, MEMORIES],
     examples: &[
         ("Run a coding agent in a workspace:", "agentctl run --policy coding-agent --workspace . -t -- codex"),
         ("What it tried and was refused:", "agentctl denials coder"),

@@ -62,10 +62,11 @@ pub(super) const DIFF: Page = Page {
 };
 
 pub(super) const SUGGEST: Page = Page {
+    more: &["Refusals of the kernel, and actions that the audit log says were denied to this run of the agent."],
     codes: &["0", "1", "2", "3", "5", "69"],
     files: &[SOCKET, POLICIES],
     examples: &[("What would have let the agent work:", "agentctl policy suggest coder")],
-    also: &["agentctl-denials(1)", "agentctl-policy-diff(1)", "agentos-policy(5)"],
+    also: &["agentctl-denials(1)", "agentctl-audit-log(1)", "agentctl-policy-diff(1)", "agentos-policy(5)"],
     ..ASKING
 };
 

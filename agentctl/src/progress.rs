@@ -32,6 +32,12 @@ impl Progress {
         self.tick();
     }
 
+    /// One entry more, of so many bytes.
+    pub(crate) fn entry_of(&mut self, bytes: usize) {
+        self.bytes += u64::try_from(bytes).unwrap_or(0);
+        self.entry();
+    }
+
     /// Counts what is read.
     pub(crate) fn counting<'a, R: Read>(&'a mut self, from: R) -> Counting<'a, R> {
         Counting { progress: self, from }
