@@ -126,6 +126,7 @@ fn about(daemon: &Daemon, governed: &Governed, (execute, origin): (&Execute, &Or
         attempted: super::asked::cut(&execute.action, 80),
         action: super::asked::cut(&execute.action, 80),
         request_id: daemon.gate.request_id(),
+        request: None,
         digest: None,
         policy_digest: Some(governed.digest.clone()),
         without_effect: without_effect(execute, pid.is_some()),
@@ -164,6 +165,7 @@ async fn decide(way: &mut Way<'_>, execute: Execute) -> Result<Ready, Ended> {
     way.table = narrowed(governed, &execute.context.policies)?;
     let asked = Asked::read(&execute, asker(governed))?;
     way.about.attempted.clone_from(&asked.attempted);
+    way.about.request = Some(asked.request.clone());
     if let Terms::Deny(refusal) = perform::tentative(&way.table, &asked) {
         return Err(refusal.into());
     }
@@ -171,6 +173,7 @@ async fn decide(way: &mut Way<'_>, execute: Execute) -> Result<Ready, Ended> {
     let request = prepared.request(&asked, &way.table)?;
     let digest = prepared.digest(&asked, governed.agent.name.as_str());
     way.about.digest = Some(digest.clone());
+    way.about.request = Some(request.clone());
     let terms = match perform::own_script(&prepared, governed, (&way.table, &request)) {
         Some(refusal) => Terms::Deny(refusal),
         None => Terms::of(&way.table, &request),
@@ -221,7 +224,7 @@ async fn finish(daemon: &Arc<Daemon>, governed: &Governed, (ready, about): (Read
     outcome.of = Some(seq);
     let reply = match done {
         Ok(mut data) => {
-            let found: Vec<crate::action::execute::NoFilter> = if filtered { Vec::new() } else { Vec::new() };
+            let found = if filtered { policies::pii::redact_json(&mut data) } else { Vec::new() };
             let taken: Vec<String> = found.iter().map(|found| format!("{} {}", found.count, found.kind)).collect();
             let taken = if taken.is_empty() { String::new() } else { format!("; taken out: {}", taken.join(", ")) };
             outcome.outcome = Some(format!("done{taken}"));
@@ -288,10 +291,4 @@ fn reply_of(
 fn error_of(refusal: Refusal, approval: Option<ApprovalId>) -> ActionError {
     let Refusal { reason, message, rule, stopped_by: _ } = refusal;
     ActionError { reason, message, rule, approval }
-}
-
-#[derive(Debug)]
-struct NoFilter {
-    count: u32,
-    kind: &'static str,
 }

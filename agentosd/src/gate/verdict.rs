@@ -1,10 +1,13 @@
 //! Verdicts. Only [`super::Gate`] makes one, out of a record that is on disk.
 
-use policies::{AccessRequest, Decision, Effect, Filter, Mode, Rate, Reason, Table};
+use policies::{AccessRequest, Decision, Effect, Filter, Mode, Rate, Reason, RequestWords, Table};
 use protocol::action::RefusalReason;
 use protocol::audit::{AgentRef, Answer, Kind, Record, StoppedBy};
 use protocol::event::Caller;
 use trust::log::Sealed;
+
+/// Bytes of a request's words in a record, escaped at worst six times as long.
+const MOST_WORDS: usize = 4 << 10;
 
 /// What may happen.
 #[derive(Debug)]
@@ -169,6 +172,8 @@ pub(crate) struct About {
     pub(crate) action: String,
     /// The request's name.
     pub(crate) request_id: String,
+    /// What is decided about.
+    pub(crate) request: Option<AccessRequest>,
     /// The action's digest.
     pub(crate) digest: Option<String>,
     /// The policy's digest.
@@ -189,6 +194,7 @@ impl About {
         record.pid = self.pid;
         record.request_id = Some(self.request_id.clone());
         record.action = Some(self.action.clone());
+        record.request = self.request.as_ref().map(words).unwrap_or_default();
         record.action_digest.clone_from(&self.digest);
         record.policy_digest.clone_from(&self.policy_digest);
         record.without_effect.clone_from(&self.without_effect);
@@ -218,6 +224,13 @@ impl About {
         }
         record
     }
+}
+
+/// The request in the words of `agentctl policy explain`; none when they would make the record too long.
+fn words(request: &AccessRequest) -> Vec<String> {
+    let words = RequestWords::spell(request).unwrap_or_default();
+    let length: usize = words.iter().map(String::len).sum();
+    if length > MOST_WORDS { Vec::new() } else { words }
 }
 
 impl Verdict {
