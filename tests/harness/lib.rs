@@ -24,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod asking;
 mod audit;
 mod binaries;
 mod chance;
@@ -44,6 +45,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 
 pub use agent::Agent;
+pub use asking::{ask, ask_all, done, refused};
 pub use binaries::binary;
 pub use chance::{Chance, times};
 pub use daemon::Daemon;

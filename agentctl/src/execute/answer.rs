@@ -61,6 +61,7 @@ fn code_of(error: &ActionError) -> u8 {
         | R::TooLarge
         | R::RateExceeded
         | R::CountExceeded
+        | R::RepeatedAction
         | R::ApprovalTimeout
         | R::ApprovalDenied
         | R::ApprovalActionMismatch
