@@ -4,6 +4,7 @@
   verify.py log VKEY DIRECTORY                    every record against every checkpoint
   verify.py inclusion VKEY RECORD PROOF           files: the record's line, the proof (C2SP tlog-proof)
   verify.py consistency VKEY CHECKPOINT PROOF     files: the older checkpoint, the proof
+  verify.py printed VKEY FILE                     what `agentctl audit prove SEQ` prints: the record's line, then the proof
 """
 import base64, hashlib, json, pathlib, sys
 
@@ -125,15 +126,20 @@ def log(directory, vkey):
 def main(what, vkey, first, second=None):
     if what == "log":
         return log(pathlib.Path(first), vkey)
-    head, note = pathlib.Path(second).read_text().split("\n\n", 1)
+    if what == "printed":
+        record, proof = pathlib.Path(first).read_bytes().split(b"\n", 1)
+        what, record, proof = "inclusion", record + b"\n", proof.decode()
+    else:
+        record, proof = pathlib.Path(first).read_bytes(), pathlib.Path(second).read_text()
+    head, note = proof.split("\n\n", 1)
     lines = head.splitlines()
     size, root = checkpoint(note, vkey)
     if what == "inclusion":
         check(lines[0] == "c2sp.org/tlog-proof@v1", "not an inclusion proof")
         index = int(lines[1].removeprefix("index "))
-        check(inclusion(index, size, leaf(pathlib.Path(first).read_bytes()), map(b64, lines[2:])) == root, "it is not in the log")
+        check(inclusion(index, size, leaf(record), map(b64, lines[2:])) == root, "it is not in the log")
     else:
-        old, old_root = checkpoint(pathlib.Path(first).read_text(), vkey)
+        old, old_root = checkpoint(record.decode(), vkey)
         check(old == int(lines[0].removeprefix("old ")), "the proof is for another size")
         check(consistency(old, size, old_root, list(map(b64, lines[1:]))) == (old_root, root), "the log was rewritten")
     print("proved")

@@ -3,6 +3,7 @@
 //! ```text
 //!   write    appends from several threads and prints `SEQ HASH` for each record that is sealed, until it is killed;
 //!            what is refused it prints as `refused …`, and goes on
+//!   append   seals the JSON objects on standard input, a line each, signs now and then, and closes the log
 //!   judge    reads that list; opens the log as a daemon does after a crash, and looks whether it is all there
 //!   verify   offline, with the public key
 //!   measure  figures for the benchmark, as JSON
@@ -10,6 +11,7 @@
 //! The exit code is 0 when everything was right, and 1 with a sentence when it was not.
 #![forbid(unsafe_code)]
 
+mod append;
 mod judge;
 mod measure;
 mod write;
@@ -38,6 +40,15 @@ enum What {
         kept: Kept,
         #[arg(long, default_value_t = 4)]
         threads: u32,
+    },
+    /// Seals the JSON objects on standard input
+    Append {
+        directory: PathBuf,
+        #[command(flatten)]
+        kept: Kept,
+        /// After how many records it signs
+        #[arg(long, default_value_t = 5)]
+        sign: usize,
     },
     /// What `write` printed, on standard input, against what the log has
     Judge { directory: PathBuf },
@@ -85,6 +96,7 @@ impl Kept {
 fn main() -> ExitCode {
     let done = match Flags::parse().what {
         What::Write { directory, kept, threads } => kept.options().and_then(|how| write::run(&directory, how, threads)),
+        What::Append { directory, kept, sign } => kept.options().and_then(|how| append::run(&directory, how, sign)),
         What::Judge { directory } => judge::run(&directory),
         What::Verify { directory } => judge::verify(&directory).map(|report| println!("{report:?}")),
         What::Measure { directory, records, single, verified } => measure::run(&directory, (records, single, verified)),
