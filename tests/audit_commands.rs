@@ -163,7 +163,8 @@ fn what_prove_prints_convinces_an_independent_verifier_and_nothing_else_does() {
     };
     for (seq, more) in [(0, &[][..]), (17, &[]), (17, &["--size", "40"]), (39, &["--json"])] {
         let file = history.beside("proof");
-        let words = [&["prove", &seq.to_string(), "--out", file.to_str().expect("our own path")], more].concat();
+        let number = seq.to_string();
+        let words = [&["prove", &number, "--out", file.to_str().expect("our own path")], more].concat();
         drop(succeeded(history.audit(&words)));
         let shown = stdout(&succeeded(check(&file, &[])));
         assert!(

@@ -41,7 +41,7 @@ impl History {
     /// Seals more.
     pub(crate) fn append(&self, bodies: impl Iterator<Item = String>) {
         let mut sealer = Command::new(binary("sealer"));
-        sealer.arg("append").arg(self.path()).args(["--segment", "3000", "--checkpoint", "100000"]);
+        sealer.arg("append").arg(self.path()).args(["--segment", "2400", "--checkpoint", "100000"]);
         let mut child =
             sealer.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("sealer");
         let text: String = bodies.map(|body| body + "\n").collect();
