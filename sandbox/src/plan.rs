@@ -23,12 +23,25 @@ pub struct Plan {
     pub rules: Vec<Rule>,
     /// What is mounted at the places that every root has.
     pub parts: Vec<Part>,
+    /// Which system calls may be made.
+    pub calls: Calls,
     /// Per-process limits.
     pub rlimits: Rlimits,
     /// The agent's main process.
     pub process: Process,
     /// Bytes of output after which the stage reports [`crate::message::Report::OutputSpent`].
     pub output_limit: Option<u64>,
+}
+
+/// Which system calls may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calls {
+    /// Those of every agent.
+    Agent,
+    /// For a program of ours besides: `openat2(2)`, whose arguments no filter sees. It takes that from itself before it becomes
+    /// another program.
+    Helper,
 }
 
 /// What most plans have in common, so that a spare stage can have it before its plan is known. Only saves time: a launch

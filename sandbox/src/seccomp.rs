@@ -14,6 +14,7 @@ mod arguments;
 mod assemble;
 mod list;
 
+use crate::plan::Calls;
 use crate::sys::seccomp::{Logging, load};
 use seccompiler::{
     BackendError, BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
@@ -78,12 +79,18 @@ const EPERM: u32 = 1;
 const ENOSYS: u32 = 38;
 
 impl Filters {
-    /// Compiles the list.
+    /// Compiles what every agent gets.
     ///
     /// # Errors
     /// [`FilterError`] when the list is not compilable, which is a defect of ours and stops every start.
     pub(crate) fn compile() -> Result<Self, FilterError> {
-        let allowed: Vec<u32> = list::ALLOWED.iter().flat_map(|group| group.calls).map(|call| number(*call)).collect();
+        Self::compile_for(Calls::Agent)
+    }
+
+    fn compile_for(calls: Calls) -> Result<Self, FilterError> {
+        let more: &[Sysno] = if calls == Calls::Helper { list::HELPERS } else { &[] };
+        let allowed = list::ALLOWED.iter().flat_map(|group| group.calls).chain(more);
+        let allowed: Vec<u32> = allowed.map(|call| number(*call)).collect();
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = BTreeMap::new();
         for (call, ways) in arguments::filtered() {
             let compiled =
@@ -97,22 +104,26 @@ impl Filters {
             logged.extend(assemble::by_argument(number(call), index, values, answers));
         }
         logged.extend(BpfProgram::try_from(filter)?);
-        Ok(Self { logged, quiet: quiet() })
+        Ok(Self { logged, quiet: quiet(more) })
     }
 
-    /// Loads both for this process and all that it starts. Needs no_new_privs, and CAP_BPF so as not to depend on what
+    /// Loads both for this process and all that it starts; what is not usual is compiled here. Needs no_new_privs, and CAP_BPF so as not to depend on what
     /// others leave of the memory for compiled filters (`bpf_jit_charge_modmem()`).
     ///
     /// # Errors
     /// As `seccomp(2)`.
-    pub(crate) fn load(&self) -> io::Result<()> {
+    pub(crate) fn load(&self, calls: Calls) -> io::Result<()> {
+        if calls == Calls::Helper {
+            return Self::compile_for(calls).map_err(io::Error::other)?.load(Calls::Agent);
+        }
         load(&self.logged, Logging::Logged)?;
         load(&self.quiet, Logging::Quiet)
     }
 }
 
-fn quiet() -> BpfProgram {
-    let absent: Vec<u32> = list::ABSENT.iter().map(|call| number(*call)).collect();
+fn quiet(except: &[Sysno]) -> BpfProgram {
+    let absent = list::ABSENT.iter().filter(|call| !except.contains(call));
+    let absent: Vec<u32> = absent.map(|call| number(*call)).collect();
     let mut program = assemble::head(&absent, SeccompAction::Errno(ENOSYS));
     program.extend(assemble::answer_from(number(list::NEWEST) + 1, SeccompAction::Errno(ENOSYS)));
     program.push(assemble::otherwise(SeccompAction::Allow));

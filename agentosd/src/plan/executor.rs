@@ -3,7 +3,7 @@
 use super::{HOME, Own};
 use crate::caller::Caller;
 use sandbox::cgroup::CgroupLimits;
-use sandbox::plan::{Identity, Mount, Part, Place, Plan, Process, Rlimits, Rule};
+use sandbox::plan::{Calls, Identity, Mount, Part, Place, Plan, Process, Rlimits, Rule};
 use std::path::{Path, PathBuf};
 
 /// The program's name.
@@ -93,6 +93,7 @@ pub(crate) fn on_program(whom: Whom<'_>, agents: &Plan, programs: &[PathBuf]) ->
     plan.parts.push(program(whom.own));
     plan.process = process();
     plan.output_limit = None;
+    plan.calls = Calls::Helper;
     plan
 }
 
@@ -120,6 +121,7 @@ fn plan(whom: Whom<'_>, (view, rules): (Vec<Mount>, Vec<Rule>), mut parts: Vec<P
         rlimits: Rlimits { files: 64, file_size: None },
         process: process(),
         output_limit: None,
+        calls: Calls::Helper,
     }
 }
 

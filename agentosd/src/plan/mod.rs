@@ -17,7 +17,7 @@ use protocol::error::ControlError;
 use protocol::ids::AgentName;
 use protocol::vfs::Quotas;
 use sandbox::cgroup::CgroupLimits;
-use sandbox::plan::{Identity, Mount, Plan, Process, Rlimits, Rule, Template, Window};
+use sandbox::plan::{Calls, Identity, Mount, Plan, Process, Rlimits, Rule, Template, Window};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -106,6 +106,7 @@ pub(crate) fn launch(
         rlimits: Rlimits { files: limits.files, file_size: bound.limits.file_size.as_ref().map(|l| l.value.bytes()) },
         process: process(&request.command, env, cwd, request.stdio)?,
         output_limit: limits.output_bytes,
+        calls: Calls::Agent,
     };
     let cgroup = group_limits(&limits);
     let (quotas, sharing) = memory::divided(&bound.memory);

@@ -10,7 +10,9 @@ use landlock::{
 use protocol::action::RefusalReason;
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use syscalls::Sysno;
 
 /// From here on nothing can be executed but the program, what the kernel starts for it, and `others`: files, or directories
 /// with all that is in them. One that does not exist is none.
@@ -25,6 +27,19 @@ pub(super) fn only_execute(program: &Found, chain: &Chain, others: &[String]) ->
         Ok(_) => Err(missing("this kernel does not enforce it")),
         Err(error) => Err(missing(&error.to_string())),
     }
+}
+
+/// `openat2(2)` does not exist for the program, as for every agent: its mode lies where no filter sees it. Nothing of ours is
+/// opened after this.
+pub(super) fn without_openat2() -> Outcome<()> {
+    let failed = |error: &dyn std::error::Error| {
+        Refusal::new(RefusalReason::NotAvailable, format!("its system calls cannot be filtered: {error}"))
+    };
+    let rules = [(i64::from(Sysno::openat2.id()), Vec::new())].into();
+    let enosys = u32::try_from(Errno::NOSYS.raw_os_error()).unwrap_or_default();
+    let filter = SeccompFilter::new(rules, SeccompAction::Allow, SeccompAction::Errno(enosys), TargetArch::x86_64);
+    let program = filter.and_then(BpfProgram::try_from).map_err(|error| failed(&error))?;
+    seccompiler::apply_filter(&program).map_err(|error| failed(&error))
 }
 
 fn restrict<'a>(executables: impl Iterator<Item = BorrowedFd<'a>>) -> Result<RulesetStatus, RulesetError> {

@@ -71,6 +71,7 @@ impl Program {
             return Err(Refusal::new(RefusalReason::ApprovalActionMismatch, message));
         }
         confine::only_execute(&self.found, &self.chain, &bounds.executables)?;
+        confine::without_openat2()?;
         if !self.chain.interpreters.is_empty() {
             // The interpreter gets the script by this name, and opens it after the exec.
             fcntl_setfd(&self.found.file, FdFlags::empty()).map_err(failed)?;

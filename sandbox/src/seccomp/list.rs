@@ -36,6 +36,9 @@ pub(super) const ABSENT: &[Sysno] = &[
     Sysno::map_shadow_stack,
 ];
 
+/// Calls that a program of ours may make besides: it resolves paths beneath a directory, which nothing else can.
+pub(super) const HELPERS: &[Sysno] = &[Sysno::openat2];
+
 /// Calls allowed with any arguments.
 #[rustfmt::skip]
 pub(super) const ALLOWED: &[Group] = &[

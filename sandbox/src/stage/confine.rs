@@ -44,7 +44,7 @@ pub(super) fn confine(plan: &Plan, prepared: Option<Rules>, filters: &Filters) -
     die_with_parent().attempt("tie PID 1 to its parent")?;
     set_no_new_privs(true).attempt("set no_new_privs")?;
     landlock::restrict(rules)?;
-    filters.load().attempt("load the system call filter")?;
+    filters.load(plan.calls).attempt("load the system call filter")?;
     empty(CapSet::Permitted)
 }
 

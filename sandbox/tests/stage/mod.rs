@@ -4,7 +4,7 @@
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandbox::cgroup::{Cgroup, CgroupLimits, Hierarchies};
 use sandbox::message::{Failure, Order, Received, Receiver, Report, send};
-use sandbox::plan::{Caller, Identity, Mount, Plan, Process, Rlimits, Rule, Template};
+use sandbox::plan::{Caller, Calls, Identity, Mount, Plan, Process, Rlimits, Rule, Template};
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};
@@ -133,6 +133,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
             keep_stdin: false,
         },
         output_limit: Some(1 << 20),
+        calls: Calls::Agent,
     }
 }
 
