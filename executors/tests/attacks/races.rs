@@ -68,12 +68,22 @@ fn a_directory_that_is_moved_out_between_the_steps_is_not_written_to() {
     assert_eq!(fs::read(format!("{base}/moved/file")).unwrap(), b"inside");
 }
 
+/// Ends the exchanges however the test ends.
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 #[test]
 fn a_directory_and_a_link_exchanged_all_the_time_never_lead_out() {
     let (_directory, base, root) = scene();
     let stop = AtomicBool::new(false);
     let (mut inside, mut refused) = (0, 0);
     std::thread::scope(|scope| {
+        let _stopped = StopAtEnd(&stop);
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 exchange(&format!("{root}/place"), &format!("{root}/swap"));
@@ -97,10 +107,32 @@ fn a_directory_and_a_link_exchanged_all_the_time_never_lead_out() {
                 Err(other) => panic!("{other:?}"),
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     println!("{inside} inside, {refused} refused");
     assert!(inside > 0 && refused > 0, "both ways were met: {inside}, {refused}");
     assert_eq!(fs::read(format!("{base}/outside/file")).unwrap(), b"outside");
     assert_eq!(fs::read_dir(format!("{base}/outside")).unwrap().count(), 1, "nothing was left there");
+}
+
+#[test]
+fn of_two_that_create_one_file_at_once_one_does() {
+    let (_directory, root) = directory();
+    let barrier = std::sync::Barrier::new(2);
+    for round in 0..100 {
+        let path = format!("{root}/{round}");
+        let create = |content: &str| {
+            let content = Bytes(content.repeat(1000).into_bytes());
+            let task = Task::FileWrite { root: root.clone(), path: path.clone(), content, mode: WriteMode::Create };
+            let (mut executor, _) = prepare(&task).unwrap();
+            barrier.wait();
+            outcome(executor.perform(bounds())).is_ok()
+        };
+        let (one, other) = std::thread::scope(|scope| {
+            let other = scope.spawn(|| create("b"));
+            (create("a"), other.join().unwrap())
+        });
+        assert!(one != other, "round {round}: {one}, {other}");
+        let content = fs::read_to_string(&path).unwrap();
+        assert_eq!(content, if one { "a" } else { "b" }.repeat(1000));
+    }
 }
