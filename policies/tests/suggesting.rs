@@ -89,7 +89,7 @@ filesystem:
   - {path: /srv/out, access: write}
 # Not suggested:
 #   5: read /etc/shadow: not granted by policy p
-#     `base` forbids it (/etc/shadow, base (shipped):97)
+#     `base` forbids it (/etc/shadow, base (shipped):99)
 #   6: mount: system call refused by seccomp (all policies)
 #     no policy grants it
 "

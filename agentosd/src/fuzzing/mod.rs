@@ -4,10 +4,12 @@
 //! `fuzz/seeds/`, so that none goes stale. They are in this crate because what they try is not public.
 
 mod log;
+mod pii;
 mod policy;
 mod words;
 
 pub use log::log;
+pub use pii::pii;
 pub use policy::policy;
 pub use words::words;
 
@@ -28,8 +30,8 @@ mod tests {
     use std::path::Path;
 
     type Target = fn(&[u8]);
-    const TARGETS: [(&str, Target); 5] =
-        [("audit", audit), ("log", log), ("policy", policy), ("request", request), ("words", words)];
+    const TARGETS: [(&str, Target); 6] =
+        [("audit", audit), ("log", log), ("pii", pii), ("policy", policy), ("request", request), ("words", words)];
     /// What `agentctl::fuzzing` and `trust::fuzzing` have.
     const ELSEWHERE: [&str; 2] = ["tar", "segments"];
 

@@ -1,11 +1,13 @@
 //! The text of a policy.
 
-use policies::{Effective, Shipped, Variables, parse, render, resolve};
+use policies::{CaseTable, Effective, Narrowing, Shipped, Variables, parse, render, resolve};
 use std::path::Component;
 
 /// A refusal names a place; what is accepted reads back from what is shown of it, and binds to clean paths.
 pub fn policy(bytes: &[u8]) {
+    agent_file(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
+    cases(text);
     let document = match parse("fuzzed.yaml", text) {
         Ok(document) => document,
         Err(error) => {
@@ -22,6 +24,32 @@ pub fn policy(bytes: &[u8]) {
     assert_eq!(meaning(&again), meaning(&policy), "{page}");
     for workspace in [None, Some("/home/ann/project".into())] {
         bind(&policy, &Variables { workspace, home: "/home/agent".into(), name: "coder".into() });
+    }
+}
+
+/// An agent's own file, also when it is Markdown: a refusal names a line of it, and so does every rule.
+fn agent_file(bytes: &[u8]) {
+    match Narrowing::read("security.md", bytes, &[]) {
+        Ok(own) => {
+            let lines = u64::try_from(bytes.split(|byte| *byte == b'\n').count()).unwrap_or(u64::MAX);
+            assert!(own.mediation().rules.iter().all(|rule| (1..=lines).contains(&rule.origin.line)), "{own:?}");
+            assert!(own.mediation().network.is_empty() && own.mediation().actions.is_empty(), "it grants: {own:?}");
+        }
+        Err(error) => assert!(error.line >= 1 && error.column >= 1 && !error.to_string().is_empty()),
+    }
+}
+
+/// A table of cases, tried with a policy.
+fn cases(text: &str) {
+    let Ok(table) = CaseTable::read("fuzzed.cases.yaml", text)
+        .inspect_err(|error| assert!(error.line >= 1 && error.column >= 1 && !error.to_string().is_empty()))
+    else {
+        return;
+    };
+    let base = policies::resolve_profile(&"base".parse().unwrap_or_else(|error| panic!("{error}")), &Shipped);
+    let base = base.unwrap_or_else(|error| panic!("{error}"));
+    if let Err(error) = table.run(&base) {
+        assert!(!error.to_string().is_empty());
     }
 }
 
