@@ -98,10 +98,16 @@ fn missing(error: &str) -> Option<&str> {
 fn names_of(interface: &'static str, method: &str) -> Vec<&'static str> {
     let head = format!("\nmethod {method}(");
     let Some((_, rest)) = interface.split_once(&head) else { return Vec::new() };
-    let list = rest.split(')').next().unwrap_or_default();
-    let fields = list.lines().filter(|line| !line.trim_start().starts_with('#'));
-    let fields: Vec<&str> = fields.flat_map(|line| line.split(',')).collect();
-    fields.into_iter().filter_map(|field| Some(field.split_once(':')?.0.trim())).collect()
+    let lines = rest.lines().filter(|line| !line.trim_start().starts_with('#'));
+    let mut names = Vec::new();
+    for line in lines {
+        let (fields, ends) = line.split_once(')').map_or((line, false), |(fields, _)| (fields, true));
+        names.extend(fields.split(',').filter_map(|field| Some(field.split_once(':')?.0.trim())));
+        if ends {
+            break;
+        }
+    }
+    names
 }
 
 #[cfg(test)]
