@@ -8,7 +8,7 @@ use tests::{Agent, Daemon, Launch, own_processes, probe, stderr, stdout, succeed
 const SOON: Duration = Duration::from_secs(10);
 
 /// What the probe tries, and the tripwire that it touches.
-const ACTS: [(&str, &str); 30] = [
+const ACTS: [(&str, &str); 29] = [
     ("kernel.init_module", "kernel-module"),
     ("kernel.finit_module", "kernel-module"),
     ("kernel.delete_module", "kernel-module"),
@@ -25,7 +25,6 @@ const ACTS: [(&str, &str); 30] = [
     ("mounts.open_tree_clone", "mount"),
     ("mounts.open_tree_attr", "mount"),
     ("mounts.mount_setattr", "mount"),
-    ("namespaces.setns_user", "namespace"),
     ("kernel.bpf_map", "bpf"),
     ("kernel.userfaultfd", "userfaultfd"),
     ("launcher.init_getfd", "foreign-descriptor"),
@@ -43,6 +42,9 @@ const ACTS: [(&str, &str); 30] = [
 
 /// Where a host keeps the trees of all agents; inside a decoy stands there.
 const OTHERS: &str = "/run/agentos/agents/root/status";
+/// The same with the tools of the host: entering its own namespace, and looking for other agents.
+const COMMANDS: [(&str, &str); 2] =
+    [("nsenter --uts --target $$ true", "namespace"), ("cat /run/agentos/agents/root/status", "other-agents")];
 
 /// An agent in which the probe can be executed, under what `more` says of violations.
 fn launch(daemon: &Daemon, more: &str) -> Launch {
@@ -113,6 +115,9 @@ fn strict_kills_the_whole_agent_for_each() {
         let agent = shell(&daemon, &launch, &format!("PROBE run {act} inside=1; sleep 1000"));
         dies_for(&agent, tripwire);
     }
+    for (command, tripwire) in COMMANDS {
+        dies_for(&shell(&daemon, &launch, &format!("{command}; sleep 1000")), tripwire);
+    }
     let agent = shell(&daemon, &launch, &format!("cat {OTHERS}; sleep 1000"));
     dies_for(&agent, "other-agents");
     let what = violations(&agent)[0].clone();
@@ -130,10 +135,12 @@ fn permissive_refuses_each_and_the_agent_goes_on() {
         return;
     }
     let acts = ACTS.map(|(act, _)| act).join(" ");
-    let script = format!("PROBE run --json {acts} inside=1; cat {OTHERS}; sleep 1000");
+    let commands = COMMANDS.map(|(command, _)| command).join("; ");
+    let script = format!("PROBE run --json {acts} inside=1; {commands}; sleep 1000");
     for (mode_word, answer) in [("permissive", "deny"), ("audit", "record")] {
         let agent = shell(&daemon, &launch(&daemon, &mode(mode_word)), &script);
-        wait_until("the last violation", SOON, || violations(&agent).len() > ACTS.len());
+        let all = || violations(&agent).last().is_some_and(|last| last["rule"] == "tripwire other-agents");
+        wait_until("the last violation", SOON, all);
         let said = agent.output();
         for (act, _) in ACTS {
             let line =
@@ -145,7 +152,7 @@ fn permissive_refuses_each_and_the_agent_goes_on() {
         }
         let list = violations(&agent);
         let rules: Vec<_> = list.iter().filter_map(|event| event["rule"].as_str()).collect();
-        for (act, tripwire) in ACTS {
+        for (act, tripwire) in ACTS.into_iter().chain(COMMANDS) {
             assert!(rules.contains(&format!("tripwire {tripwire}").as_str()), "{act} is not told: {rules:?}");
         }
         assert!(list.iter().all(|event| event["answer"] == answer), "{list:?}");
@@ -164,7 +171,7 @@ fn the_policy_can_have_it_stopped_for_somebody_to_look() {
         return;
     }
     let launch = launch(&daemon, "on_violation: {tripwires: SIGSTOP}");
-    let agent = shell(&daemon, &launch, "PROBE run mounts.mount_tmpfs; echo went on; sleep 1000");
+    let agent = shell(&daemon, &launch, "PROBE run mounts.mount_tmpfs inside=1; echo went on; sleep 1000");
     wait_until("the stop", SOON, || agent.state() == "stopped");
     let review = agent.inspect()["agent"]["review"].as_str().expect("a reason").to_owned();
     assert!(review.starts_with("SIGPOLICY: mount: ") && review.contains("tripwire mount"), "{review}");
@@ -186,7 +193,7 @@ fn a_flood_of_denials_does_not_hide_a_tripwire() {
         return;
     }
     let script = "i=0; while [ $i -lt 11000 ]; do true < /etc/shadow; i=$((i+1)); done 2> /dev/null; \
-        echo full; sleep 1; PROBE run mounts.mount_tmpfs; sleep 1000";
+        echo full; sleep 1; PROBE run mounts.mount_tmpfs inside=1; sleep 1000";
     let agent = shell(&daemon, &launch(&daemon, &mode("strict")), script);
     wait_until("the list to be full", Duration::from_secs(60), || agent.output().contains("full"));
     dies_for(&agent, "mount");
@@ -201,14 +208,15 @@ fn the_first_kills_and_many_are_told_in_few_words() {
     if !told(&daemon) {
         return;
     }
-    let script = "i=0; while [ $i -lt 200 ]; do PROBE run mounts.mount_tmpfs > /dev/null; i=$((i+1)); done; exit 0";
+    let script =
+        "i=0; while [ $i -lt 200 ]; do PROBE run mounts.mount_tmpfs inside=1 > /dev/null; i=$((i+1)); done; exit 0";
     let agent = shell(&daemon, &launch(&daemon, &mode("audit")), script);
     assert_eq!(agent.tell(&["wait", "--timeout", "60s"]).status.code(), Some(0));
     wait_until("the last word", SOON, || violations(&agent).len() == 65);
     let last = violations(&agent).pop().expect("an event");
-    assert!(last["what"].as_str().is_some_and(|what| what.starts_with("136 more ")), "{last}");
+    assert!(last["what"].as_str().is_some_and(|what| what.starts_with("at least ")), "{last}");
 
-    let many = "for n in 1 2 3 4 5 6 7 8; do PROBE run mounts.mount_tmpfs & done; sleep 1000";
+    let many = "for n in 1 2 3 4 5 6 7 8; do PROBE run mounts.mount_tmpfs inside=1 & done; sleep 1000";
     let agent = shell(&daemon, &launch(&daemon, &mode("strict")), many);
     dies_for(&agent, "mount");
     let outcomes: Vec<_> = violations(&agent).iter().map(|event| event["outcome"].clone()).collect();
@@ -225,18 +233,19 @@ fn the_main_process_is_told_and_cannot_put_it_off() {
         return;
     }
     // bash has no name for it; 35 is SIGRTMIN+1.
-    let script = "trap 'echo notice' 35; PROBE run mounts.mount_tmpfs; for n in 1 2 3 4 5; do sleep 0.1; done; exit 3";
+    let script =
+        "trap 'echo notice' 35; PROBE run mounts.mount_tmpfs inside=1; for n in 1 2 3 4 5; do sleep 0.1; done; exit 3";
     let script = script.replace("PROBE", &probe());
     let told = daemon.spawn(&launch(&daemon, &mode("permissive")), &["bash", "-c", &script]);
     assert_eq!(told.tell(&["wait", "--timeout", "10s"]).status.code(), Some(3));
     assert_eq!(told.output().matches("notice").count(), 1, "{}", told.output());
     // Who has no handler is not ended by the notice.
-    let script = "PROBE run mounts.mount_tmpfs; sleep 0.5; exit 3".replace("PROBE", &probe());
+    let script = "PROBE run mounts.mount_tmpfs inside=1; sleep 0.5; exit 3".replace("PROBE", &probe());
     let deaf = daemon.spawn(&launch(&daemon, &mode("permissive")), &["bash", "-c", &script]);
     assert_eq!(deaf.tell(&["wait", "--timeout", "10s"]).status.code(), Some(3));
     // Blocking everything changes nothing.
-    let script =
-        "trap '' 1 2 3 15 35; PROBE run mounts.mount_tmpfs; while :; do sleep 1; done".replace("PROBE", &probe());
+    let script = "trap '' 1 2 3 15 35; PROBE run mounts.mount_tmpfs inside=1; while :; do sleep 1; done"
+        .replace("PROBE", &probe());
     let stubborn = daemon.spawn(&launch(&daemon, &mode("strict")), &["bash", "-c", &script]);
     dies_for(&stubborn, "mount");
 }
@@ -257,7 +266,8 @@ code = mmap.mmap(-1, 4096, prot=7)
 code.write(b'\xb8\x14\x00\x00\x00\xcd\x80\xc3')
 ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))()";
     let output = daemon.run_inside(&launch(&daemon, &mode("strict")), &["/usr/bin/python3", "-c", script]);
-    assert_eq!(output.status.code(), Some(159), "{}", stderr(&output));
+    // SIGSYS, or SIGKILL where the answer was quicker than the end.
+    assert!(matches!(output.status.code(), Some(159 | 137)), "{}", stderr(&output));
     assert!(
         stderr(&output).contains("SIGPOLICY") && stderr(&output).contains("i386 system call 20"),
         "{}",
