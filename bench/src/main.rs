@@ -1,7 +1,7 @@
 //! Speed against the bars of the design: every figure beside its reference, taken in turns in one run.
 //!
 //! ```text
-//!   main ──► daemon (agentosd on a directory of its own) ──► launch, syscalls, kill, idle ──► rows ──► table
+//!   main ──► daemon (agentosd on a directory of its own) ──► launch, syscalls, kill, violation, idle ──► rows ──► table
 //!     ├──► mounted (agentos-vfs without a daemon) ──► files ──┤
 //!     └──► sealer (an audit log without a daemon) ──► audit ──┘
 //! ```
@@ -17,6 +17,7 @@ mod machine;
 mod syscalls;
 mod table;
 mod timing;
+mod violation;
 
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
@@ -45,6 +46,7 @@ enum Part {
     Launch,
     Syscalls,
     Kill,
+    Violation,
     Idle,
     Files,
     Audit,
@@ -78,6 +80,9 @@ fn run(flags: &Flags) -> Result<bool> {
     }
     if wanted(Part::Kill) {
         rows.extend(kill::measure(&daemon, few)?);
+    }
+    if wanted(Part::Violation) {
+        rows.extend(violation::measure(&daemon)?);
     }
     if wanted(Part::Idle) {
         rows.extend(idle::measure(&daemon)?);

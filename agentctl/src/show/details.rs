@@ -135,15 +135,18 @@ fn amounts(usage: Option<&Usage>, limits: &Limits) -> [(&'static str, String); 6
     };
     let cpu =
         limits.cpu_milli.map_or_else(unbound, |milli| format!("{}.{:03} processors", milli / 1_000, milli % 1_000));
-    let cpu = match usage {
-        Some(usage) => format!("{cpu}, {}.{:03} s used", usage.cpu_us / 1_000_000, usage.cpu_us / 1_000 % 1_000),
-        None => cpu,
+    let seconds = |ms: u64| format!("{}.{:03} s", ms / 1_000, ms % 1_000);
+    let cpu = match (usage.map(|usage| seconds(usage.cpu_us / 1_000)), limits.cpu_time_ms.map(seconds)) {
+        (Some(used), Some(most)) => format!("{cpu}, {used} of {most} used"),
+        (Some(used), None) => format!("{cpu}, {used} used"),
+        (None, Some(most)) => format!("{cpu}, for {most}"),
+        (None, None) => cpu,
     };
     [
         ("memory", of(usage.map(|usage| bytes(usage.memory_bytes)), Some(bytes(limits.memory_bytes)))),
         ("processes", of(usage.map(|usage| usage.pids.to_string()), Some(limits.pids.to_string()))),
         ("cpu", cpu),
-        ("wall time", limits.wall_ms.map_or_else(unbound, |ms| format!("{}.{:03} s", ms / 1_000, ms % 1_000))),
+        ("wall time", limits.wall_ms.map_or_else(unbound, seconds)),
         ("output", of(usage.map(|usage| bytes(usage.output_bytes)), limits.output_bytes.map(bytes))),
         ("open files", format!("{} in each process", limits.files)),
     ]
@@ -162,6 +165,7 @@ mod tests {
             wall_ms: None,
             output_bytes: None,
             files: 1024,
+            cpu_time_ms: None,
         };
         let of = |usage: Option<&Usage>| amounts(usage, &given).map(|(label, value)| format!("{label}: {value}"));
         let none = "wall time: no limit";

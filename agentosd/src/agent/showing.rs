@@ -1,10 +1,13 @@
-//! What the agent's tree shows of it while it runs: `status` on the host, and its own denials in `/policy`.
+//! What is known of an agent, and what of it the agent's tree shows while it runs: `status` on the host, and its own denials
+//! in `/policy`.
 
 use super::denials::Recent;
 use super::task::Task;
 use super::{Handle, Request};
 use crate::journal;
 use crate::memory::{Published, Seat};
+use protocol::agent::{Details, Usage};
+use protocol::denial::Completeness;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -26,6 +29,41 @@ impl Drop for Showing {
 }
 
 impl Task {
+    /// Everything that is known.
+    pub(super) async fn details(&self) -> Details {
+        let agent = self.publish.borrow().clone();
+        let listed = agent.denials.unwrap_or(0);
+        let denial_log = match &self.record.denial_log {
+            Completeness::Open { .. } => Completeness::Open { listed },
+            known => known.clone(),
+        };
+        let path = self.daemon.store.output(agent.id);
+        let cgroup = self.live.as_ref().map(|live| live.stage.cgroup.clone());
+        let cgroups = cgroup.iter().flat_map(|c| c.directories()).map(|d| d.display().to_string()).collect();
+        let usage = tokio::task::spawn_blocking(move || {
+            let usage = cgroup?.usage().ok()?;
+            // The log has a header a piece; close enough while it runs, exact at the end.
+            let output_bytes = std::fs::metadata(path).map_or(0, |file| file.len());
+            Some(Usage {
+                memory_bytes: usage.memory,
+                pids: usage.pids.saturating_sub(1),
+                cpu_us: usage.cpu_us,
+                output_bytes,
+            })
+        });
+        Details {
+            usage: usage.await.ok().flatten(),
+            limits: self.record.limits,
+            cgroups,
+            view: self.record.view.clone(),
+            environment: self.record.environment.clone(),
+            policy_sources: self.record.policy_sources.clone(),
+            denial_log,
+            execs: self.live.as_ref().map(|live| live.furthers.running()).unwrap_or_default(),
+            agent,
+        }
+    }
+
     /// Begins to show, or begins anew in another tree.
     pub(super) fn show(&mut self) {
         let handle = self.daemon.registry.run(&self.record.agent.name, self.record.agent.id);

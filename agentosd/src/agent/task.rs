@@ -19,7 +19,7 @@ use crate::memory::Seat;
 use crate::stage::{Link, Stage};
 use crate::store;
 use crate::violation::Touched;
-use protocol::agent::{Agent, Details, Exit, Limits, State, Usage};
+use protocol::agent::{Agent, Details, Exit, Limits, State};
 use protocol::audit::{Answer as Decision, Kind, Record};
 use protocol::control::KillReply;
 use protocol::denial::Completeness;
@@ -43,7 +43,7 @@ pub(crate) struct Task {
     pub(super) governed: Option<Arc<Governed>>,
     pub(super) publish: Arc<watch::Sender<Agent>>,
     inbox: mpsc::Receiver<Request>,
-    live: Option<Live>,
+    pub(super) live: Option<Live>,
     pub(super) stopping: Option<Stopping>,
     pub(super) winding_up: Option<JoinHandle<Completeness>>,
     /// Of an agent that has ended, until everything that it did is known.
@@ -168,15 +168,17 @@ impl Task {
     async fn woken(&mut self) -> Woken {
         let deadline = self.live.as_ref().and_then(Live::next_deadline);
         let parts = self.live.as_mut().map(|live| (&mut live.stage.link, (&mut live.loss, &mut live.watch)));
-        let (link, (loss, watch)) = (|(link, rest): (_, Option<_>)| (link, rest.unzip()))(parts.unzip());
+        let (link, watched) = parts.unzip();
+        let (loss, watch) = watched.unzip();
         tokio::select! {
             biased;
             report = next_report(link) => Woken::Report(report),
-            touched = violations::touched(watch) => Woken::Touched(touched),
             result = stopping::finished(&mut self.stopping) => Woken::Stopped(result),
             request = self.inbox.recv() => Woken::Request(request),
             () = until(deadline) => Woken::Deadline,
             news = loss::news(loss) => Woken::Vfs(news),
+            // An agent can bring these about as fast as it likes, so that they come behind what others want.
+            touched = violations::touched(watch) => Woken::Touched(touched),
             completeness = finished(&mut self.winding_up) => Woken::WoundUp(completeness),
         }
     }
@@ -259,41 +261,6 @@ impl Task {
             Request::Retire { why, answer } => answer.send(self.retire(why).await).unwrap_or(()),
             Request::Raise { raised, answer } => self.raise(raised, answer).await,
             Request::Shutdown => {}
-        }
-    }
-
-    /// Everything that is known.
-    pub(super) async fn details(&self) -> Details {
-        let agent = self.publish.borrow().clone();
-        let listed = agent.denials.unwrap_or(0);
-        let denial_log = match &self.record.denial_log {
-            Completeness::Open { .. } => Completeness::Open { listed },
-            known => known.clone(),
-        };
-        let path = self.daemon.store.output(agent.id);
-        let cgroup = self.live.as_ref().map(|live| live.stage.cgroup.clone());
-        let cgroups = cgroup.iter().flat_map(|c| c.directories()).map(|d| d.display().to_string()).collect();
-        let usage = tokio::task::spawn_blocking(move || {
-            let usage = cgroup?.usage().ok()?;
-            // The log has a header a piece; close enough while it runs, exact at the end.
-            let output_bytes = std::fs::metadata(path).map_or(0, |file| file.len());
-            Some(Usage {
-                memory_bytes: usage.memory,
-                pids: usage.pids.saturating_sub(1),
-                cpu_us: usage.cpu_us,
-                output_bytes,
-            })
-        });
-        Details {
-            usage: usage.await.ok().flatten(),
-            limits: self.record.limits,
-            cgroups,
-            view: self.record.view.clone(),
-            environment: self.record.environment.clone(),
-            policy_sources: self.record.policy_sources.clone(),
-            denial_log,
-            execs: self.live.as_ref().map(|live| live.furthers.running()).unwrap_or_default(),
-            agent,
         }
     }
 

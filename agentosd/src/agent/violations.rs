@@ -206,7 +206,7 @@ impl Task {
             }
         }
         if watch.untold > 0 {
-            let what = format!("{} more forbidden acts, which are not told one by one", watch.untold);
+            let what = format!("at least {} more forbidden acts, which are not told one by one", watch.untold);
             let raised = Raised::more(what);
             self.record_violation(raised, watch.answers.tripwire, "no effect: it has ended".to_owned());
         }

@@ -45,7 +45,9 @@ pub(super) const LOGS: Page = Page {
 };
 
 pub(super) const EVENTS: Page = Page {
-    more: &["Starts, signals and what came of them, further commands, ends, removals: who asked, and when."],
+    more: &[
+        "Starts, signals and what came of them, further commands, violations, ends, removals: who asked, and when.",
+    ],
     codes: &["0", "1", "2", "69"],
     examples: &[
         ("Of one agent, as they come:", "agentctl events -f coder"),
@@ -53,6 +55,7 @@ pub(super) const EVENTS: Page = Page {
             "Commands that could not be started:",
             "agentctl events --json | jq '.[] | select(.event == \"exec_failed\")'",
         ),
+        ("Forbidden acts and spent budgets:", "agentctl events --json | jq '.[] | select(.event == \"violation\")'"),
     ],
     also: &["agentctl-denials(1)", "agentctl-logs(1)"],
     ..ASKING

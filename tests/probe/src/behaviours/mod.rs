@@ -13,6 +13,7 @@ mod filters;
 mod report;
 mod stubborn;
 mod targets;
+mod trip;
 mod unanswering;
 mod watch;
 
@@ -134,6 +135,9 @@ const BEHAVIOURS: &[Behaviour] = &[
         watch::window_size()
     }),
     row("echo-signals", "print the name of each caught signal, until the second SIGTERM", |_| watch::echo_signals()),
+    row("trip", "MS: after so many milliseconds print CLOCK_MONOTONIC, mount something, and stay", |words| {
+        trip::trip(Duration::from_millis(number(words, 0, "MS")?))
+    }),
     row("exit", "N: end with exit code N", |words| number(words, 0, "N")),
     row("segv", "end by a real segmentation fault", |_| segmentation_fault()),
 ];
