@@ -55,15 +55,3 @@ impl Method for Check {
     const NAME: &'static str = "Check";
     type Reply = CheckReply;
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_method_is_described() {
-        for method in METHODS {
-            assert!(INTERFACE.contains(&format!("\nmethod {method}(")), "{method} is not in the interface description");
-        }
-    }
-}

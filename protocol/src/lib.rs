@@ -25,6 +25,7 @@ pub mod executor;
 pub mod exit_code;
 pub mod governing;
 pub mod ids;
+mod interface;
 pub mod kernel;
 pub mod memory;
 pub mod signal;

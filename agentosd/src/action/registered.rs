@@ -14,6 +14,8 @@ use protocol::control::{PolicyChoice, Run, Stdio, Workspace};
 use serde_json::{Value, json};
 use std::time::Duration;
 
+/// Characters of what a command says when it fails.
+const MOST_SAID: usize = 2000;
 /// How long a command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,12 +39,15 @@ pub(super) async fn perform(
     let late = |_| Refusal::new(RefusalReason::Timeout, format!("it took longer than {} s", PATIENCE.as_secs()));
     let ended = ended.map_err(late)??;
     drop(uid);
-    if ended.status == 0 && !ended.cut {
-        if let Ok(data) = serde_json::from_slice::<Value>(&ended.output) {
-            return Ok(data);
-        }
+    if ended.status != 0 {
+        let said = String::from_utf8_lossy(&ended.errors);
+        let message = format!("the command failed: {}", super::cut(said.trim(), MOST_SAID));
+        return Err(Refusal::new(RefusalReason::HostRefused, message));
     }
-    programs::outcome(&ended)
+    match serde_json::from_slice::<Value>(&ended.output) {
+        Ok(data) if !ended.cut => Ok(data),
+        _ => programs::outcome(&ended),
+    }
 }
 
 fn launch(

@@ -9,6 +9,7 @@
 mod denials;
 mod ending;
 mod further;
+mod governing;
 mod launch;
 mod loss;
 mod removal;

@@ -12,7 +12,6 @@ use super::{Answer, Request, now};
 use crate::action::Governed;
 use crate::caller::Caller;
 use crate::daemon::Daemon;
-use crate::gate;
 use crate::journal;
 use crate::lifecycle::{self, Verdict, decide};
 use crate::memory::Seat;
@@ -20,12 +19,11 @@ use crate::stage::{Link, Stage};
 use crate::store;
 use crate::violation::Touched;
 use protocol::agent::{Agent, Details, Exit, Limits, State};
-use protocol::audit::{Answer as Decision, Kind, Record};
 use protocol::control::KillReply;
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::{Event, What};
-use sandbox::cgroup::{Cgroup, Stopped};
+use sandbox::cgroup::Stopped;
 use sandbox::message::Report;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -200,29 +198,6 @@ impl Task {
         let by = by.map(Caller::recorded);
         let event = Event { seq: 0, time_us: now(), agent: name.clone(), id: Some(*id), by, what };
         self.daemon.event(*owner, event);
-    }
-
-    /// Records what a caller is about to have done with this agent; what cannot be recorded is not done.
-    pub(super) async fn sealed(&self, kind: Kind, attempted: &str, caller: &Caller) -> Result<(), ControlError> {
-        let mut record = Record::new(kind, attempted);
-        record.agent = Some(gate::subject(&self.record.agent));
-        record.by = Some(caller.recorded());
-        record.decision = Some(Decision::Allow);
-        record.policy_digest = Some(self.record.agent.policy_digest.clone());
-        self.daemon.gate.seal(&record).await.map(drop).map_err(|error| error.refused())
-    }
-
-    /// Lets none of its actions begin or go on; the groups of those under way are to be killed.
-    pub(super) fn halt_actions(&self) -> Vec<Cgroup> {
-        self.governed.as_ref().map(|governed| governed.running.halt()).unwrap_or_default()
-    }
-
-    /// Lets its actions begin again.
-    pub(super) fn resume_actions(&self) {
-        if let Some(governed) = &self.governed {
-            governed.running.resume();
-            governed.renew();
-        }
     }
 
     /// The living part, when the state allows the request.
