@@ -1,12 +1,13 @@
 //! Speed against the bars of the design: every figure beside its reference, taken in turns in one run.
 //!
 //! ```text
-//!   main ──► daemon (agentosd on a directory of its own) ──► launch, syscalls, kill, violation, idle ──► rows ──► table
+//!   main ──► daemon (agentosd on a directory of its own) ──► launch, syscalls, kill, violation, actions, idle ──► rows ──► table
 //!     ├──► mounted (agentos-vfs without a daemon) ──► files ──┤
 //!     └──► sealer (an audit log without a daemon) ──► audit ──┘
 //! ```
 //! A bar that is not met is said so and makes the exit code 1. Nothing is retried until it fits.
 
+mod actions;
 mod audit;
 mod daemon;
 mod files;
@@ -47,6 +48,7 @@ enum Part {
     Syscalls,
     Kill,
     Violation,
+    Actions,
     Idle,
     Files,
     Audit,
@@ -84,6 +86,9 @@ fn run(flags: &Flags) -> Result<bool> {
     if wanted(Part::Violation) {
         rows.extend(violation::measure(&daemon)?);
     }
+    if wanted(Part::Actions) {
+        rows.extend(actions::measure(&daemon)?);
+    }
     if wanted(Part::Idle) {
         rows.extend(idle::measure(&daemon)?);
     }
@@ -105,14 +110,28 @@ fn run(flags: &Flags) -> Result<bool> {
 /// Where the release build is, made up to date when cargo started us.
 fn binaries() -> Result<PathBuf> {
     if let Some(cargo) = std::env::var_os("CARGO") {
-        let packages =
-            ["-p", "agentosd", "-p", "agentctl", "-p", "sandbox", "-p", "fuse-vfs", "-p", "probe", "-p", "sealer"];
+        let packages = [
+            "-p",
+            "agentosd",
+            "-p",
+            "agentctl",
+            "-p",
+            "sandbox",
+            "-p",
+            "fuse-vfs",
+            "-p",
+            "executors",
+            "-p",
+            "probe",
+            "-p",
+            "sealer",
+        ];
         let status = Command::new(cargo).args(["build", "--release", "--bins"]).args(packages).status();
         ensure!(status.context("failed to run cargo")?.success(), "the release build failed");
     }
     let own = std::env::current_exe().context("failed to find this program")?;
     let directory = own.parent().context("this program is in no directory")?.to_owned();
-    for program in ["agentosd", "agentctl", "agentos-stage", "agentos-vfs", "probe", "sealer"] {
+    for program in ["agentosd", "agentctl", "agentos-stage", "agentos-vfs", "agentos-executor", "probe", "sealer"] {
         let path = directory.join(program);
         ensure!(path.exists(), "{} is missing; build it: cargo build --release --bins", path.display());
     }

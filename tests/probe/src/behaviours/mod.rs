@@ -3,6 +3,7 @@
 //! Every behaviour that stays says `ready` (or what it holds) on stdout when it is in place, so that a test need not
 //! guess.
 
+mod asking;
 mod bench;
 mod bombs;
 mod caller;
@@ -68,6 +69,9 @@ const BEHAVIOURS: &[Behaviour] = &[
             unanswering::hand_over(socket, directory, number(words, 2, "N")?, user)
         },
     ),
+    row("ask", "SOCKET N CALL: send the call N times, print the last reply and the nanoseconds of each", |words| {
+        asking::ask(Path::new(text(words, 0, "SOCKET")?), text(words, 2, "CALL")?, number(words, 1, "N")?)
+    }),
     row("spin", "N: keep N threads busy", |words| bombs::spin(Some(number(words, 0, "N")?))),
     row("hog-cpu", "keep every processor busy", |_| bombs::spin(None)),
     row("trap-all", "FILE: catch every signal; append a tick every 5 ms and each signal's name", |words| {
