@@ -156,7 +156,7 @@ pub(crate) fn memory(story: &mut Story, daemon: &Daemon) -> Result<()> {
 
 /// What the daemon can tell afterwards.
 pub(crate) fn records(story: &mut Story, daemon: &Daemon) -> Result<()> {
-    story.chapter("5. The record");
+    story.chapter("6. The record");
     for arguments in [&["denials", "hostile"][..], &["denials", "demo"], &["events"]] {
         story.note(&format!("$ agentctl {}", arguments.join(" ")));
         for line in daemon.ask(arguments)?.lines() {

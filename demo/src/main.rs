@@ -7,6 +7,7 @@
 mod agent;
 mod chapters;
 mod daemon;
+mod governed;
 mod host;
 mod interrupt;
 mod journal;
@@ -59,7 +60,9 @@ fn tell(arguments: &Arguments, story: &mut Story) -> Result<()> {
     chapters::hostile(story, &daemon, &cli)?;
     chapters::signals(story, &daemon, &cli)?;
     chapters::memory(story, &daemon)?;
+    governed::actions(story, &daemon, place.path())?;
     chapters::records(story, &daemon)?;
+    governed::proof(story, &daemon, place.path())?;
     chapters::end(story, daemon, place.path())?;
     place.close().context("failed to remove the demo's directory")
 }

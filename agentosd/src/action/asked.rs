@@ -3,6 +3,7 @@
 use crate::gate::Refusal;
 use policies::{AccessRequest, ActionName, Kind, Mediation, Method, RequestHost, RequestPath, Size, Statement};
 use protocol::action::{Execute, RefusalReason};
+use protocol::audit::AgentRef;
 use protocol::bytes::Bytes;
 use protocol::executor::WriteMode;
 use serde::Deserialize;
@@ -184,10 +185,10 @@ impl Asked {
 
     /// SHA-256 over the whole action: who, what, with which parameters, narrowed by what, and what it turned out to be
     /// `about`; in hexadecimal.
-    pub(crate) fn digest(&self, agent: &str, about: &Value) -> String {
+    pub(crate) fn digest(&self, agent: &AgentRef, about: &Value) -> String {
         // serde_json's maps are sorted, so that equal actions are equal texts.
         let whole = serde_json::json!({
-            "agent": agent, "action": self.action.as_str(), "params": self.params, "policies": self.policies,
+            "agent": agent.name, "owner": agent.owner, "action": self.action.as_str(), "params": self.params, "policies": self.policies,
             "about": about,
         });
         hex(&Sha256::digest(whole.to_string()))

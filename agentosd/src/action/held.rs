@@ -40,7 +40,7 @@ pub(super) async fn until_approved(
     prepared.end().await;
     approvals.decided(&id).await;
     let prepared = perform::prepare(way, wanted.asked).await?;
-    if prepared.digest(wanted.asked, agent) != wanted.digest {
+    if prepared.digest(wanted.asked, &way.governed.agent) != wanted.digest {
         prepared.end().await;
         let message = format!("what {id} was shown for has changed meanwhile; ask again");
         return Err(refused(Refusal::new(RefusalReason::ApprovalActionMismatch, message)));

@@ -10,7 +10,7 @@ use crate::gate::{Allowed, Refusal, Terms};
 use crate::plan::executor::{self, LIMITS, Use, Whom};
 use policies::{AccessRequest, RequestPath, Size, Statement, Table};
 use protocol::action::RefusalReason;
-use protocol::audit::StoppedBy;
+use protocol::audit::{AgentRef, StoppedBy};
 use protocol::bytes::Bytes;
 use protocol::executor::{Bounds, MAX_CONTENT, Order, Prepared as Seen, Report, Task};
 use serde_json::{Value, json};
@@ -207,7 +207,7 @@ impl Prepared {
     }
 
     /// The digest of the action as it would be done.
-    pub(super) fn digest(&self, asked: &Asked, agent: &str) -> String {
+    pub(super) fn digest(&self, asked: &Asked, agent: &AgentRef) -> String {
         let Seen { paths, program, interpreters, state, .. } = &self.seen;
         let about = json!({"paths": paths, "program": program, "interpreters": interpreters, "state": state});
         asked.digest(agent, &about)

@@ -5,7 +5,15 @@ use crate::caller::Caller;
 use crate::gate;
 use protocol::audit::{Answer as Decision, Kind, Record};
 use protocol::error::ControlError;
-use sandbox::cgroup::Cgroup;
+use sandbox::cgroup::{Cgroup, CgroupError};
+
+/// Kills what an agent had asked for. A group that is gone has ended by itself meanwhile.
+pub(super) fn end_actions(groups: &[Cgroup]) -> Result<(), CgroupError> {
+    groups.iter().try_for_each(|group| match group.kill() {
+        Err(_) if !group.directories().iter().any(|directory| directory.exists()) => Ok(()),
+        killed => killed,
+    })
+}
 
 impl Task {
     /// Records what a caller is about to have done with this agent; what cannot be recorded is not done.

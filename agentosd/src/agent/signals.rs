@@ -2,6 +2,7 @@
 
 use super::ending::Cause;
 use super::further::no_such_process;
+use super::governing::end_actions;
 use super::task::Task;
 use super::{Answer, SignalOrder};
 use crate::journal;
@@ -108,7 +109,7 @@ impl Task {
         let killed = blocking(move || {
             let count = cgroup.processes()?.len().saturating_sub(1);
             cgroup.kill()?;
-            actions.iter().try_for_each(Cgroup::kill)?;
+            end_actions(&actions)?;
             Ok(count)
         });
         let count = killed.await?;
@@ -142,7 +143,7 @@ impl Task {
         let cgroup = live.stage.cgroup.clone();
         let actions = self.halt_actions();
         self.overtake_stop("the agent's end", State::Exited);
-        let kill = move || [cgroup].iter().chain(&actions).try_for_each(Cgroup::kill);
+        let kill = move || cgroup.kill().and_then(|()| end_actions(&actions));
         if let Err(error) = blocking(kill).await {
             journal::error(format_args!("cannot end {}: {error}", self.record.agent.name));
         }

@@ -1,6 +1,7 @@
 //! A STOP that is under way. It takes as long as the slowest process takes to leave the kernel, which can be for ever, so
 //! the task does not wait for it: a KILL, a CONT or the agent's end overtakes it, and whoever asked for it is told so.
 
+use super::governing::end_actions;
 use super::signals::{processes, result_of};
 use super::task::Task;
 use super::{Answer, SignalOrder};
@@ -10,7 +11,7 @@ use protocol::agent::State;
 use protocol::control::KillReply;
 use protocol::error::ControlError;
 use protocol::event::What;
-use sandbox::cgroup::{Cancel, Cgroup, CgroupError, Stopped};
+use sandbox::cgroup::{Cancel, CgroupError, Stopped};
 use std::sync::Arc;
 use tokio::task::JoinHandle;
 
@@ -55,7 +56,7 @@ impl Task {
         let cancel = Arc::<Cancel>::default();
         let (shared, actions) = (Arc::clone(&cancel), self.halt_actions());
         let work = tokio::task::spawn_blocking(move || {
-            actions.iter().try_for_each(Cgroup::kill)?;
+            end_actions(&actions)?;
             cgroup.stop(init, &shared)
         });
         Ok(self.stopping.insert(Stopping { cancel, work, waiting: Vec::new() }))

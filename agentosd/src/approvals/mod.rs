@@ -29,8 +29,8 @@ pub(crate) use files::StoreError;
 const MOST_PENDING: usize = 16;
 /// Most that are kept of those that are over.
 const MOST_KEPT: usize = 1000;
-/// Characters of what a person is shown.
-const MOST_DETAILS: usize = 64 << 10;
+/// Bytes of what a person is shown. Nobody approves what was not shown whole.
+const MOST_DETAILS: usize = 128 << 10;
 
 /// How long something holds.
 #[derive(Clone, Copy, Debug)]
@@ -102,12 +102,16 @@ impl Approvals {
 
     /// Has a person asked about an action, once however often it is asked for. `of` has no name, times and state yet.
     pub(crate) fn want(&self, of: Approval) -> Result<ApprovalId, Refusal> {
+        if of.details.len() > MOST_DETAILS {
+            let message = format!("it is more than a person is shown: {} bytes", of.details.len());
+            return Err(Refusal::new(RefusalReason::TooLarge, message));
+        }
         let mut inner = self.lock();
-        let same = |other: &&Approval| is_open(other.state) && other.agent == of.agent && other.digest == of.digest;
+        let same = |other: &&Approval| is_open(other.state) && is_same(other, &of) && other.digest == of.digest;
         if let Some(other) = inner.all.values().find(same) {
             return Ok(other.id.clone());
         }
-        let waiting = |other: &&Approval| other.state == ApprovalState::Pending && other.agent == of.agent;
+        let waiting = |other: &&Approval| other.state == ApprovalState::Pending && is_same(other, &of);
         if inner.all.values().filter(waiting).count() >= MOST_PENDING {
             inner.refused += 1;
             self.changed.send_modify(|count| *count += 1);
@@ -118,7 +122,6 @@ impl Approvals {
         let approval = Approval {
             id: ApprovalId::new(inner.next),
             state: ApprovalState::Pending,
-            details: crate::action::cut(&of.details, MOST_DETAILS),
             created_us: created,
             expires_us: later(created, self.spans.wait),
             ..of
@@ -228,6 +231,11 @@ impl Approvals {
             files::remove(&self.directory, *number);
         }
     }
+}
+
+/// Whether both are of one agent; a name can be another user's agent's another time.
+fn is_same(one: &Approval, other: &Approval) -> bool {
+    one.agent == other.agent && one.owner == other.owner
 }
 
 fn is_open(state: ApprovalState) -> bool {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-use trust::format::{Body, BodyError};
+use trust::format::BodyError;
 use trust::log::{AppendError, Log, OpenError, Options, Recovery, Sealed, Status};
 
 pub(crate) use records::{of_denial, of_event, subject, words};
@@ -106,7 +106,7 @@ impl Gate {
 
     /// Returns when the record is on disk.
     pub(crate) async fn seal(&self, record: &Record) -> Result<Sealed, Unsealed> {
-        let body = Body::new(record)?;
+        let body = records::body(record)?;
         let (done, wait) = oneshot::channel();
         // Whoever waited may have gone; the record stays.
         let grown = self.grown.clone();
@@ -119,7 +119,7 @@ impl Gate {
 
     /// Notes what has happened.
     pub(crate) fn note(&self, record: &Record) {
-        match Body::new(record) {
+        match records::body(record) {
             Ok(body) => self.log.append(body, {
                 let grown = self.grown.clone();
                 move |result| {
@@ -144,7 +144,7 @@ impl Gate {
 
     /// Queues a record; only a full queue is an error, everything else is told in the daemon's log.
     fn queue(&self, record: &Record) -> Result<(), Unsealed> {
-        let body = match Body::new(record) {
+        let body = match records::body(record) {
             Ok(body) => body,
             Err(error) => {
                 not_noted(&error);

@@ -4,6 +4,31 @@ use protocol::agent::Agent;
 use protocol::audit::{AgentRef, Answer, Kind, Record, StoppedBy};
 use protocol::denial::{Denial, Layer};
 use protocol::event::{Answered, Event, Violation, What};
+use trust::format::{Body, BodyError};
+
+/// Characters that are left of each text of a record that is too long.
+const MOST_TEXT: usize = 1500;
+
+/// The record as the log takes it. One that is too long keeps everything but the ends of its texts: that something is said at
+/// length must not keep it from being recorded.
+pub(super) fn body(record: &Record) -> Result<Body, BodyError> {
+    match Body::new(record) {
+        Err(BodyError::Long { .. }) => Body::new(&shortened(record.clone())),
+        body => body,
+    }
+}
+
+fn shortened(mut record: Record) -> Record {
+    let texts = [&mut record.outcome, &mut record.rule, &mut record.exe, &mut record.reason];
+    let texts = texts.into_iter().flatten().chain([&mut record.attempted]).chain(&mut record.without_effect);
+    texts.for_each(|text| *text = crate::action::cut(text, MOST_TEXT));
+    record.request.clear();
+    record.without_effect.truncate(8);
+    if let Some(exit) = &mut record.exit {
+        exit.detail = crate::action::cut(&exit.detail, MOST_TEXT);
+    }
+    record
+}
 
 /// An agent as records name it.
 pub(crate) fn subject(agent: &Agent) -> AgentRef {
@@ -77,4 +102,23 @@ pub(crate) fn of_denial(agent: &AgentRef, policy_digest: &str, denial: &Denial) 
 /// A command as one line of words.
 pub(crate) fn words(command: &[String]) -> String {
     command.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_long_a_command_is_its_start_can_be_recorded() {
+        let mut record = Record::new(Kind::Launch, "\u{1}".repeat(1 << 20));
+        record.outcome = Some("\u{1}".repeat(1 << 20));
+        record.rule = Some("\u{1}".repeat(1 << 20));
+        record.exe = Some("\u{1}".repeat(1 << 20));
+        record.without_effect = vec!["\u{1}".repeat(1 << 20); 32];
+        record.action = Some("file_read".into());
+        let body = body(&record).unwrap();
+        assert!(body.as_str().contains("file_read") && body.as_str().contains('…'));
+        let short = Record::new(Kind::Launch, "true");
+        assert_eq!(super::body(&short).unwrap(), Body::new(&short).unwrap(), "what fits is whole");
+    }
 }

@@ -30,7 +30,10 @@ pub(super) fn clear(hierarchies: &Hierarchies) {
 }
 
 fn end(group: &Cgroup) -> Result<(), CgroupError> {
-    group.kill()?;
+    // Processes are put there first and taken from there last.
+    if group.unified().exists() {
+        group.kill()?;
+    }
     // Its stage may be about to remove nothing but itself; a group of version 1 is busy until its dead are reaped.
     let mut tries = 0;
     loop {

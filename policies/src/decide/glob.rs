@@ -3,8 +3,6 @@
 //! A star remembers one place to come back to and forgets it when the next star is met, because what the earlier one
 //! took can never need to change. A match therefore costs at most the product of the two lengths, whatever the pattern.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// A part of a pattern of names.
@@ -142,7 +140,8 @@ impl Glob {
     /// The components before the first with a pattern character, and what is left.
     pub(crate) fn divided(&self) -> (PathBuf, &[Component]) {
         let literal = self.0.iter().map_while(|component| match component {
-            Component::Literal(name) => Some(OsStr::from_bytes(name)),
+            // A pattern is text, so that each of its components is.
+            Component::Literal(name) => std::str::from_utf8(name).ok(),
             Component::Wild(_) | Component::Any => None,
         });
         let mut path = PathBuf::from("/");

@@ -2,7 +2,6 @@
 //! programs that a program may start in its turn.
 
 use std::cmp::Reverse;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::decide::compiled::CompiledRule;
@@ -97,14 +96,14 @@ impl Reach {
     fn within(&self, glob: &Glob) -> bool {
         match Self::of(glob) {
             Some(all) if all.beneath => at_or_beneath(&self.path, &all.path),
-            _ => !self.beneath && glob.matches(self.path.as_os_str().as_bytes()),
+            _ => !self.beneath && glob.matches(self.path.as_os_str().as_encoded_bytes()),
         }
     }
 
     /// Whether the pattern may mean some of it.
     fn meets(&self, glob: &Glob) -> bool {
         if !self.beneath {
-            return glob.matches(self.path.as_os_str().as_bytes());
+            return glob.matches(self.path.as_os_str().as_encoded_bytes());
         }
         let (literal, rest) = glob.divided();
         at_or_beneath(&literal, &self.path) || (!rest.is_empty() && at_or_beneath(&self.path, &literal))

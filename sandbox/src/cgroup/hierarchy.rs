@@ -2,6 +2,7 @@
 
 use super::{Cgroup, CgroupError, read, remove_directory, write};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -122,20 +123,33 @@ impl Hierarchies {
         }
     }
 
-    /// Names of groups that are there now, for example left by a daemon that was killed.
+    /// Names of groups of which any directory is there now, for example left by a daemon that was killed while it made or
+    /// removed one.
     ///
     /// # Errors
     /// [`CgroupError::File`].
     pub fn existing(&self) -> Result<Vec<String>, CgroupError> {
-        let fail = |source| CgroupError::File { attempt: "list".into(), path: self.unified.clone(), source };
-        let mut names = Vec::new();
-        for entry in fs::read_dir(&self.unified).map_err(fail)? {
-            let entry = entry.map_err(fail)?;
-            if entry.file_type().map_err(fail)?.is_dir() {
-                names.extend(entry.file_name().into_string());
+        let mut names = BTreeSet::new();
+        for directory in self.directories() {
+            let fail = |source| CgroupError::File { attempt: "list".into(), path: directory.to_owned(), source };
+            for entry in fs::read_dir(directory).map_err(fail)? {
+                let entry = entry.map_err(fail)?;
+                if entry.file_type().map_err(fail)?.is_dir() {
+                    names.extend(entry.file_name().into_string());
+                }
             }
         }
-        Ok(names)
+        Ok(names.into_iter().collect())
+    }
+
+    /// Our own in each hierarchy.
+    fn directories(&self) -> impl Iterator<Item = &Path> {
+        let sources = [&self.memory, &self.pids, &self.cpu, &self.cpuacct];
+        let version1 = sources.into_iter().filter_map(|source| match source {
+            ControllerSource::Version1(directory) => Some(directory.as_path()),
+            ControllerSource::Version2 | ControllerSource::Absent => None,
+        });
+        [self.unified.as_path()].into_iter().chain(version1)
     }
 
     /// Removes our own directories, when no agent's group is left in them.
@@ -143,12 +157,7 @@ impl Hierarchies {
     /// # Errors
     /// [`CgroupError::File`].
     pub fn close(&self) -> Result<(), CgroupError> {
-        let sources = [&self.memory, &self.pids, &self.cpu, &self.cpuacct];
-        let version1 = sources.into_iter().filter_map(|source| match source {
-            ControllerSource::Version1(directory) => Some(directory.as_path()),
-            ControllerSource::Version2 | ControllerSource::Absent => None,
-        });
-        [self.unified.as_path()].into_iter().chain(version1).try_for_each(remove_directory)
+        self.directories().try_for_each(remove_directory)
     }
 }
 
