@@ -5,6 +5,11 @@ use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long a lock is waited for, and between two looks.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +43,17 @@ pub(crate) struct Held {
     _lock: File,
 }
 
+/// A daemon that was killed while it started a program leaves its lock to that process for the moment until it executes.
+fn lock_soon(lock: &File) -> rustix::io::Result<()> {
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match flock(lock, FlockOperation::NonBlockingLockExclusive) {
+            Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < deadline => std::thread::sleep(LOCK_PAUSE),
+            locked => return locked,
+        }
+    }
+}
+
 /// Makes the directory with exactly this mode if it is absent, and locks it.
 pub(crate) fn hold(path: &Path, mode: u32) -> Result<Held, DirectoryError> {
     let fail = |attempt, path: &Path| {
@@ -56,7 +72,7 @@ pub(crate) fn hold(path: &Path, mode: u32) -> Result<Held, DirectoryError> {
         .mode(0o600)
         .open(&file)
         .map_err(fail("open", &file))?;
-    match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+    match lock_soon(&lock) {
         Ok(()) => {}
         Err(rustix::io::Errno::WOULDBLOCK) => {
             let mut pid = String::new();

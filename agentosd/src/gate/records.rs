@@ -7,7 +7,7 @@ use protocol::event::{Answered, Event, Violation, What};
 use trust::format::{Body, BodyError};
 
 /// Characters that are left of each text of a record that is too long.
-const MOST_TEXT: usize = 1500;
+const MOST_TEXT: usize = 600;
 
 /// The record as the log takes it. One that is too long keeps everything but the ends of its texts: that something is said at
 /// length must not keep it from being recorded.
