@@ -123,7 +123,7 @@ fn in_strict_mode_a_forbidden_action_ends_the_agent_and_in_the_others_it_does_no
 }
 
 #[test]
-fn in_audit_mode_what_is_refused_is_done_and_recorded_as_refused() {
+fn in_audit_mode_what_is_refused_is_refused_and_recorded_and_nothing_more() {
     if !tests::is_root() {
         return;
     }
@@ -132,10 +132,11 @@ fn in_audit_mode_what_is_refused_is_done_and_recorded_as_refused() {
     let policy = policy(&daemon, "kernel: {version: \"1.0\", mode: audit}\n");
     let agent = start(&daemon, &policy, &workspace);
     let reply = ask(&agent, &json!({"action": "file_read", "params": {"path": "/etc/hostname"}}));
-    assert_eq!(reply["success"], true, "{reply}");
+    assert_eq!(reply["error"]["reason"], "nothing_granted", "{reply}");
     let seq = reply["audit_seq"].to_string();
     let record = stdout(&succeeded(daemon.agentctl(&["audit", "show", &seq, "--json"])));
-    assert!(record.contains("would_deny") && record.contains("nothing_granted"), "{record}");
+    assert!(record.contains("\"deny\"") && record.contains("nothing_granted"), "{record}");
+    assert_eq!(agent.state(), "running");
 }
 
 #[test]

@@ -24,6 +24,7 @@ pub(crate) fn actions(story: &mut Story, daemon: &Daemon, place: &Path) -> Resul
     }
     fs::write(data.join("prices.csv"), "tea,3\n").context("failed to write a file")?;
     fs::write(workspace.join("report.txt"), "draft\n").context("failed to write a file")?;
+    fs::write(workspace.join("ask.py"), CLIENT).context("failed to write a file")?;
     let rules = [
         "extends: [base]".to_owned(),
         "filesystem: [{path: \"${workspace}\", access: read}]".to_owned(),
@@ -64,7 +65,7 @@ pub(crate) fn actions(story: &mut Story, daemon: &Daemon, place: &Path) -> Resul
     ];
     let mut answers = Vec::new();
     for (label, request) in &requests {
-        answers.push((*label, ask(daemon, request)?.wait()?));
+        answers.push((*label, ask(daemon, &workspace, request)?.wait()?));
     }
     let row = |(label, reply): &(&str, Value)| {
         let done = reply["success"] == true;
@@ -85,7 +86,7 @@ pub(crate) fn actions(story: &mut Story, daemon: &Daemon, place: &Path) -> Resul
 fn approve(story: &mut Story, daemon: &Daemon, workspace: &Path) -> Result<()> {
     let report = workspace.join("report.txt");
     let request = json!({"action": "file_write", "params": {"path": report, "content": "final\n"}});
-    let asked = ask(daemon, &request)?;
+    let asked = ask(daemon, workspace, &request)?;
     let id = wait_for("the action to wait for a person", Duration::from_secs(20), || {
         let text = daemon.ask(&["approvals", "--json"])?;
         Ok(text.split('"').find(|word| word.starts_with("ap-")).map(str::to_owned))
@@ -127,7 +128,7 @@ pub(crate) fn proof(story: &mut Story, daemon: &Daemon, place: &Path) -> Result<
     let changed = changed.context("failed to run agentctl")?;
     let said = String::from_utf8_lossy(&changed.stdout).into_owned();
     story.note("a copy in which /etc/shadow was made /etc/hostname:");
-    said.lines().take(3).for_each(|line| story.note(&format!("  {line}")));
+    said.lines().take(6).for_each(|line| story.note(&format!("  {line}")));
     story.check(
         "the log is whole, and a changed copy is found out",
         if changed.status.success() { Err(said) } else { Ok(()) },
@@ -146,9 +147,9 @@ impl Asked {
     }
 }
 
-fn ask(daemon: &Daemon, request: &Value) -> Result<Asked> {
-    let text = request.to_string();
-    let mut command = daemon.agentctl(&["exec", "governed", "--", "/usr/bin/python3", "-c", CLIENT, &text]);
+fn ask(daemon: &Daemon, workspace: &Path, request: &Value) -> Result<Asked> {
+    let (client, text) = (workspace.join("ask.py").display().to_string(), request.to_string());
+    let mut command = daemon.agentctl(&["exec", "governed", "--", "/usr/bin/python3", &client, &text]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map(Asked).context("failed to run agentctl")
 }
 

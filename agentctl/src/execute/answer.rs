@@ -27,10 +27,12 @@ pub(super) fn show(reply: &ExecuteReply, json: bool, raw: bool) -> Result<u8, Fa
     Ok(code(reply))
 }
 
-/// What is content and nothing else is shown as such.
+/// What is text, and besides it nothing but how it was read, is shown as such.
 fn content(data: &Value) -> Option<&str> {
-    let object = data.as_object().filter(|object| object.len() == 1)?;
-    object.get("content")?.as_str()
+    let object = data.as_object()?;
+    let about_it = |name: &String| matches!(name.as_str(), "content" | "encoding" | "size" | "offset");
+    let is_text = object.get("encoding").is_none_or(|encoding| encoding == "utf-8") && object.keys().all(about_it);
+    object.get("content").filter(|_| is_text)?.as_str()
 }
 
 fn write(content: &str, raw: bool) -> Result<(), Failure> {
@@ -155,7 +157,14 @@ mod tests {
     #[test]
     fn only_what_is_content_and_nothing_else_is_shown_as_content() {
         assert_eq!(content(&json!({"content": "x"})), Some("x"));
-        for other in [json!({"content": "x", "size": 1}), json!({"content": 1}), json!(["content"]), json!("x")] {
+        assert_eq!(content(&json!({"content": "x", "encoding": "utf-8", "size": 1, "offset": 0})), Some("x"));
+        for other in [
+            json!({"content": "x", "encoding": "base64"}),
+            json!({"content": "x", "rows": 1}),
+            json!({"content": 1}),
+            json!(["content"]),
+            json!("x"),
+        ] {
             assert_eq!(content(&other), None, "{other}");
         }
     }

@@ -61,10 +61,14 @@ fn refused(socket: &Path, agent: &Agent) -> Result<Vec<Entry>, Failure> {
     Ok(refused)
 }
 
+/// Reasons that another policy would not have given; what else was refused no line of a policy would have allowed.
+const BY_POLICY: [&str; 5] = ["nothing_granted", "denied_by_rule", "not_in_layer", "read_only", "too_large"];
+
 fn is_refused(entry: &Entry, agent: &Agent) -> bool {
     entry.said.as_ref().is_some_and(|said| {
         said.kind == Kind::Decision
             && said.action.is_some()
+            && said.reason.as_deref().is_some_and(|reason| BY_POLICY.contains(&reason))
             && matches!(said.decision, Some(Answer::Deny | Answer::WouldDeny))
             && said.agent.as_ref().is_some_and(|of| of.id == Some(agent.id))
     })

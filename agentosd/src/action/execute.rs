@@ -75,11 +75,11 @@ pub(super) struct Ready {
 }
 
 /// How a request would be answered.
-pub(crate) fn check(governed: &Governed, execute: &Execute) -> CheckReply {
+pub(crate) fn check(daemon: &Daemon, governed: &Governed, execute: &Execute) -> CheckReply {
     let terms = narrowed(governed, &execute.context.policies)
-        .and_then(|table| Ok(Terms::of(&table, &Asked::read(execute, asker(governed))?.request)));
+        .and_then(|table| Ok(perform::as_written(&table, &Asked::read(execute, asker(governed))?, (daemon, governed))));
     let (decision, rule, refusal) = match terms {
-        Ok(Terms::Allow(allowed)) => ("allow", allowed.rule, allowed.would_deny),
+        Ok(Terms::Allow(allowed)) => ("allow", allowed.rule, None),
         Ok(Terms::Hold(allowed)) => ("require_approval", allowed.rule, None),
         Ok(Terms::Deny(refusal)) | Err(refusal) => ("deny", refusal.rule.clone(), Some(refusal)),
     };
@@ -166,11 +166,11 @@ async fn decide(way: &mut Way<'_>, execute: Execute) -> Result<Ready, Ended> {
     let asked = Asked::read(&execute, asker(governed))?;
     way.about.attempted.clone_from(&asked.attempted);
     way.about.request = Some(asked.request.clone());
-    if let Terms::Deny(refusal) = perform::tentative(&way.table, &asked) {
+    if let Terms::Deny(refusal) = perform::tentative(way, &asked) {
         return Err(refusal.into());
     }
     let prepared = perform::prepare(way, &asked).await?;
-    let request = prepared.request(&asked, &way.table)?;
+    let request = prepared.request(&asked, way)?;
     let digest = prepared.digest(&asked, &governed.agent);
     way.about.digest = Some(digest.clone());
     way.about.request = Some(request.clone());
@@ -180,8 +180,10 @@ async fn decide(way: &mut Way<'_>, execute: Execute) -> Result<Ready, Ended> {
     };
     match terms {
         Terms::Deny(refusal) => {
+            // What it turned out to be is not always what was written.
+            let message = prepared.named(&asked).map(|named| format!("{named}: {}", refusal.message));
             prepared.end().await;
-            Err(refusal.into())
+            Err(Refusal { message: message.unwrap_or(refusal.message.clone()), ..refusal }.into())
         }
         Terms::Allow(allowed) => {
             governed.spend(&allowed.budgets)?;

@@ -23,7 +23,7 @@ const LOOKING: Duration = Duration::from_secs(30);
 /// How long an action may take that says nothing about it, and the most that it may say.
 const USUAL_MS: u64 = 60_000;
 const MOST_MS: u64 = 600_000;
-/// What is waited for beyond that, since the executor keeps its own time.
+/// What is waited for beyond that where the executor keeps its own time.
 const GRACE: Duration = Duration::from_secs(5);
 /// Bytes of a result unless the policy allows less.
 pub(super) const MOST_RESULT: u64 = 1 << 20;
@@ -37,12 +37,34 @@ pub(super) struct Prepared {
 }
 
 /// What the text of a request alone comes to. A program's path is known later, and so decided later.
-pub(super) fn tentative(table: &Table, asked: &Asked) -> Terms {
+pub(super) fn tentative(way: &Way<'_>, asked: &Asked) -> Terms {
     if let Work::File(path, _) = &asked.work
-        && let Some(refusal) = reserved::refuse(path)
+        && let Some(refusal) = reserved::refuse(path, way.governed, &way.daemon.own)
     {
         return Terms::Deny(refusal);
     }
+    by_text(&way.table, asked)
+}
+
+/// What a request comes to for somebody who only wants to know: a program counts by the path that is written.
+pub(super) fn as_written(table: &Table, asked: &Asked, (daemon, governed): (&Daemon, &Governed)) -> Terms {
+    let reserved = match &asked.work {
+        Work::File(path, _) => reserved::refuse(path, governed, &daemon.own),
+        _ => None,
+    };
+    match (&asked.work, reserved) {
+        (_, Some(refusal)) => Terms::Deny(refusal),
+        (Work::Exec(_), None) if asked.request.program.is_some() => Terms::of(table, &asked.request),
+        (Work::Exec(_), None) if table.programs().is_some() => {
+            let message = "a program is judged by its path; a name is looked up when it is started";
+            Terms::Deny(Refusal::new(RefusalReason::IncompleteRequest, message))
+        }
+        _ => by_text(table, asked),
+    }
+}
+
+/// What the table says about the text.
+fn by_text(table: &Table, asked: &Asked) -> Terms {
     match &asked.work {
         Work::Exec(_) if table.programs().is_none() => {
             Terms::Deny(Refusal::new(RefusalReason::NothingGranted, "no rule allows any program"))
@@ -171,12 +193,12 @@ fn by_executor(reason: RefusalReason, message: String) -> Refusal {
 
 impl Prepared {
     /// The request with what the action turned out to be about.
-    pub(super) fn request(&self, asked: &Asked, table: &Table) -> Result<AccessRequest, Refusal> {
+    pub(super) fn request(&self, asked: &Asked, way: &Way<'_>) -> Result<AccessRequest, Refusal> {
         let mut request = asked.request.clone();
         let wrong = |error: policies::RequestError| Refusal::new(RefusalReason::PathEscapes, error.to_string());
         if !self.seen.paths.is_empty() {
             let paths: Vec<PathBuf> = self.seen.paths.iter().map(|path| outside(Path::new(path))).collect();
-            if let Some(refusal) = paths.iter().find_map(|path| reserved::refuse(path)) {
+            if let Some(refusal) = paths.iter().find_map(|path| reserved::refuse(path, way.governed, &way.daemon.own)) {
                 return Err(refusal);
             }
             request.paths = paths.iter().map(|path| RequestPath::new(path)).collect::<Result<_, _>>().map_err(wrong)?;
@@ -188,7 +210,7 @@ impl Prepared {
             request.size = self.seen.size.map(Size::of_bytes);
         }
         if matches!(asked.work, Work::Query(_)) {
-            request.statement = Some(self.statement(&request, table));
+            request.statement = Some(self.statement(&request, &way.table));
         }
         Ok(request)
     }
@@ -211,6 +233,18 @@ impl Prepared {
         let Seen { paths, program, interpreters, state, .. } = &self.seen;
         let about = json!({"paths": paths, "program": program, "interpreters": interpreters, "state": state});
         asked.digest(agent, &about)
+    }
+
+    /// What the action turned out to be about, when that is another name than was asked for.
+    pub(super) fn named(&self, asked: &Asked) -> Option<String> {
+        let named = self.seen.program.clone().or_else(|| self.seen.paths.first().cloned())?;
+        let named = outside(Path::new(&named)).display().to_string();
+        let asked = match &asked.work {
+            Work::File(path, _) => path.display().to_string(),
+            Work::Exec(exec) => exec.argv.first().cloned().unwrap_or_default(),
+            Work::Query(_) | Work::Registered | Work::Unavailable(_) => return None,
+        };
+        (named != asked).then_some(named)
     }
 
     /// What is there now and would be changed.
@@ -272,6 +306,8 @@ pub(super) async fn perform(daemon: &Arc<Daemon>, governed: &Governed, ready: Re
         Work::Exec(exec) => Duration::from_millis(exec.timeout_ms.unwrap_or(USUAL_MS).min(MOST_MS)),
         _ => Duration::from_millis(USUAL_MS),
     };
+    // A program is ended from here; the executor keeps its own time.
+    let grace = if matches!(asked.work, Work::Exec(_)) { Duration::ZERO } else { GRACE };
     let bounds = Bounds {
         read_only,
         max_bytes: terms.max_bytes,
@@ -294,5 +330,5 @@ pub(super) async fn perform(daemon: &Arc<Daemon>, governed: &Governed, ready: Re
         }
     };
     let late = |_| Refusal::new(RefusalReason::Timeout, format!("it took longer than {} ms", timeout.as_millis()));
-    tokio::time::timeout(timeout + GRACE, doing).await.map_err(late)?
+    tokio::time::timeout(timeout + grace, doing).await.map_err(late)?
 }

@@ -1,30 +1,31 @@
-//! Paths that no action touches, whatever a policy says: the kernel's own, and ours. Pure.
+//! Paths that no action touches, whatever its rule says: the kernel's own, ours, and what the policy shows as refused. Pure.
 
+use super::governed::Governed;
 use crate::gate::Refusal;
+use crate::plan::Own;
 use protocol::action::RefusalReason;
+use sandbox::plan::Mount;
 use std::path::Path;
 
 const KERNELS: [&str; 4] = ["/proc", "/sys", "/dev", "/.agentos"];
-const OURS: [&str; 4] = ["/run/agentos", "/policy", "/tools", "/ipc"];
+/// Where another daemon's are, besides our own wherever they are.
+const OURS: [&str; 5] = ["/run/agentos", "/var/lib/agentos", "/policy", "/tools", "/ipc"];
 
 /// The refusal of such a path.
-pub(super) fn refuse(path: &Path) -> Option<Refusal> {
-    let above = KERNELS.iter().chain(&OURS).find(|above| path.starts_with(above))?;
-    let message = format!("{}: no action touches what is beneath {above}", path.display());
-    Some(Refusal::new(RefusalReason::PathReserved, message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_the_kernel_or_we_make_is_out_of_reach() {
-        for path in ["/proc/self/mem", "/sys", "/dev/vda", "/run/agentos/io.agentos.sock", "/policy/rules.yaml"] {
-            assert!(refuse(Path::new(path)).is_some(), "{path}");
+pub(super) fn refuse(path: &Path, governed: &Governed, own: &Own) -> Option<Refusal> {
+    let usual = KERNELS.iter().chain(&OURS).map(Path::new);
+    let reserved = usual.chain([&*own.state, &*own.run]).find(|above| path.starts_with(above));
+    if let Some(above) = reserved {
+        let message = format!("{}: no action touches what is beneath {}", path.display(), above.display());
+        return Some(Refusal::new(RefusalReason::PathReserved, message));
+    }
+    let within = governed.plan.view.iter().filter(|mount| path.starts_with(mount.path()));
+    match within.max_by_key(|mount| mount.path().components().count()) {
+        Some(Mount::Decoy { path: decoy, .. }) => {
+            let message =
+                format!("{}: the policy's filesystem has access: none for {}", path.display(), decoy.display());
+            Some(Refusal::new(RefusalReason::DeniedByRule, message))
         }
-        for path in ["/process/x", "/srv/dev/x", "/home/policy"] {
-            assert!(refuse(Path::new(path)).is_none(), "{path}");
-        }
+        _ => None,
     }
 }

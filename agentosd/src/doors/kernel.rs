@@ -34,7 +34,7 @@ impl Door for Kernel {
             Check::NAME => {
                 let Check { action, params, context } = parse(parameters)?;
                 let context = Context { approval: None, ..context };
-                out.last(&action::check(&self.governed, &Execute { action, params, context })).await
+                out.last(&action::check(&self.daemon, &self.governed, &Execute { action, params, context })).await
             }
             // The transport answers for names that the interface does not have.
             other => Err(ControlError::Internal { message: format!("the method {other} has no door") }.into()),

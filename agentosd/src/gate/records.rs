@@ -101,7 +101,7 @@ pub(crate) fn of_denial(agent: &AgentRef, policy_digest: &str, denial: &Denial) 
 
 /// A command as one line of words.
 pub(crate) fn words(command: &[String]) -> String {
-    command.join(" ")
+    crate::action::cut(&command.join(" "), MOST_TEXT / 2)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Verdicts. Only [`super::Gate`] makes one, out of a record that is on disk.
 
-use policies::{AccessRequest, Decision, Effect, Filter, Mode, Rate, Reason, RequestWords, Table};
+use policies::{AccessRequest, Decision, Effect, Filter, Rate, Reason, RequestWords, Table};
 use protocol::action::RefusalReason;
 use protocol::audit::{AgentRef, Answer, Kind, Record, StoppedBy};
 use protocol::event::Caller;
@@ -72,8 +72,6 @@ pub(crate) struct Allowed {
     pub(crate) max_bytes: Option<u64>,
     /// How often: whose count it is, how often in how long, and in all.
     pub(crate) budgets: Vec<Budget>,
-    /// The policy refuses it and only records: mode `audit`.
-    pub(crate) would_deny: Option<Refusal>,
 }
 
 /// How often what a rule allows may be done.
@@ -108,19 +106,13 @@ impl Refusal {
 }
 
 impl Terms {
-    /// What the table says.
+    /// What the table says. No mode lets through what it refuses.
     pub(crate) fn of(table: &Table, request: &AccessRequest) -> Self {
         let decision = table.decide(request);
-        let audit_only = table.mode() == Mode::Audit;
-        match (decision.effect, &decision.reason) {
-            (Effect::Allow, _) => Self::Allow(Allowed::of(&decision)),
-            (Effect::RequireApproval, _) if !audit_only => Self::Hold(Allowed::of(&decision)),
-            // What nobody can carry out is not let through either.
-            (_, Reason::UnknownAction | Reason::IncompleteRequest) => Self::Deny(refusal(&decision)),
-            (_, _) if audit_only => {
-                Self::Allow(Allowed { would_deny: Some(refusal(&decision)), ..Allowed::of(&decision) })
-            }
-            (_, _) => Self::Deny(refusal(&decision)),
+        match decision.effect {
+            Effect::Allow => Self::Allow(Allowed::of(&decision)),
+            Effect::RequireApproval => Self::Hold(Allowed::of(&decision)),
+            Effect::Deny => Self::Deny(refusal(&decision)),
         }
     }
 }
@@ -139,7 +131,6 @@ impl Allowed {
             filters_pii: obligations.filters.contains(Filter::Pii),
             max_bytes: obligations.max_bytes.map(policies::Size::bytes),
             budgets: budgets.collect(),
-            would_deny: None,
         }
     }
 }
@@ -201,9 +192,9 @@ impl About {
         record.approval.clone_from(&self.approval);
         let refused = match terms {
             Terms::Allow(allowed) => {
-                record.decision = Some(if allowed.would_deny.is_some() { Answer::WouldDeny } else { Answer::Allow });
+                record.decision = Some(Answer::Allow);
                 record.rule.clone_from(&allowed.rule);
-                allowed.would_deny.as_ref()
+                None
             }
             Terms::Hold(allowed) => {
                 record.decision = Some(Answer::Hold);
