@@ -77,7 +77,8 @@ fn files_are_read_and_written_where_the_policy_says_and_nowhere_else() {
     );
 
     assert_eq!(refused(&agent, &read(place.data.join("payroll/x.txt"))), "denied_by_rule");
-    assert_eq!(refused(&agent, &read("/etc/shadow")), "nothing_granted");
+    assert_eq!(refused(&agent, &read("/etc/shadow")), "denied_by_rule", "a decoy of base's");
+    assert_eq!(refused(&agent, &read("/etc/hostname")), "nothing_granted");
     assert_eq!(refused(&agent, &read(place.data.join("../data/a.txt"))), "path_escapes");
     assert_eq!(refused(&agent, &read(place.data.join("none"))), "not_found");
     assert_eq!(refused(&agent, &read("/proc/self/environ")), "path_reserved");
@@ -274,4 +275,51 @@ fn a_decision_is_on_record_before_anything_happens_and_what_came_of_it_after() {
     tests::wait_until("a whole log", std::time::Duration::from_secs(10), || {
         daemon.agentctl(&["audit", "verify", "--dir", directory.to_str().unwrap()]).status.success()
     });
+}
+
+#[test]
+fn nothing_of_the_daemons_own_and_nothing_that_the_policy_seals_is_in_any_actions_reach() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let workspace = daemon.workspace();
+    fs::create_dir_all(workspace.join("sealed")).expect("a directory");
+    let policy = daemon.policy(
+        "extends: [python]\nfilesystem:\n  - {path: \"${workspace}\", access: write}\n  - {path: \"${workspace}/sealed\", access: read}\npolicies:\n  - {action: file_read, paths: [\"/**\"]}\n  - {action: file_write, paths: [\"/**\"]}\n",
+    );
+    let agent = daemon.spawn(&Launch::new(&policy).workspace(&workspace), &["/bin/sleep", "600"]);
+    for path in ["state/audit/signing.key", "run/io.agentos.sock", "state/approvals/1.json"] {
+        assert_eq!(refused(&agent, &read(daemon.place().join(path))), "path_reserved", "{path}");
+    }
+    assert_eq!(refused(&agent, &read("/etc/shadow")), "denied_by_rule");
+    let write = |path: PathBuf| json!({"action": "file_write", "params": {"path": path, "content": "x"}});
+    assert_eq!(refused(&agent, &write(workspace.join("sealed/x"))), "denied_by_rule");
+    assert!(!workspace.join("sealed/x").exists());
+    let _control = done(&agent, &write(workspace.join("open")));
+}
+
+#[test]
+fn nobody_gets_away_with_a_forbidden_act_by_hanging_up() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let policy = daemon.policy("extends: [python]\nkernel: {version: \"1.0\", mode: strict}\n");
+    let agent = daemon.spawn(&Launch::new(&policy).name("rude"), &["/bin/sleep", "600"]);
+    let rude = "import json,socket\ns=socket.socket(socket.AF_UNIX);s.connect('/run/agentos/kernel.sock')\ns.sendall(json.dumps({'method':'io.agentos.Kernel.Execute','parameters':{'action':'file_read','params':{'path':'/etc/hostname'}}}).encode()+b'\\0');s.close()";
+    drop(agent.exec(&["/usr/bin/python3", "-c", rude]));
+    tests::wait_until("the end", std::time::Duration::from_secs(10), || agent.state() == "exited");
+}
+
+#[test]
+fn a_program_is_ended_when_its_time_is_up() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let policy = daemon.policy("extends: [python]\npolicies: [{action: process_exec, exec: [/usr/bin/sleep]}]\n");
+    let agent = daemon.spawn(&Launch::new(&policy), &["/bin/sleep", "600"]);
+    let sleep = json!({"action": "process_exec", "params": {"argv": ["sleep", "30"], "timeout_ms": 300}});
+    assert_eq!(refused(&agent, &sleep), "timeout");
 }

@@ -233,3 +233,27 @@ fn a_decision_lasts_over_a_restart_of_the_daemon() {
     });
     assert_eq!(reply["error"]["reason"], "approval_denied", "{reply}");
 }
+
+#[test]
+fn a_person_sees_the_program_that_it_is_and_all_that_it_gets() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let held = held(&daemon);
+    let request = json!({"action": "process_exec",
+        "params": {"argv": ["id", "two\nlines"], "stdin": "hidden input", "cwd": held.workspace}});
+    let (reply, shown) = held.asking(&request, || {
+        let id = held.pending();
+        let shown = stdout(&succeeded(daemon.agentctl(&["approvals", "show", &id])));
+        let _denied = succeeded(daemon.agentctl(&["approvals", "deny", &id]));
+        shown
+    });
+    assert_eq!(reply["error"]["reason"], "approval_denied");
+    let directory = held.workspace.display().to_string();
+    for said in ["/usr/bin/id", "hidden input", &*directory, "two\\nlines"] {
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    let large = held.write(&"x".repeat(40 << 10));
+    assert_eq!(refused(&held.agent, &large), "too_large");
+}

@@ -101,7 +101,7 @@ fn in_strict_mode_a_forbidden_action_ends_the_agent_and_in_the_others_it_does_no
         return;
     }
     let daemon = Daemon::start();
-    let forbidden = json!({"action": "file_read", "params": {"path": "/etc/shadow"}});
+    let forbidden = json!({"action": "file_read", "params": {"path": "/etc/hostname"}});
     for (mode, ends) in [("permissive", false), ("strict", true)] {
         let workspace = daemon.workspace();
         let policy = policy(&daemon, &format!("kernel: {{version: \"1.0\", mode: {mode}}}\n"));
@@ -112,7 +112,7 @@ fn in_strict_mode_a_forbidden_action_ends_the_agent_and_in_the_others_it_does_no
             drop(agent.exec(&["/usr/bin/python3", "-c", include_str!("actions/ask.py"), &forbidden.to_string()]));
             wait_until("the end", SOON, || agent.state() == "exited");
             let events = stdout(&succeeded(daemon.agentctl(&["events", "--json"])));
-            for word in ["\"violation\"", "SIGPOLICY", "file_read /etc/shadow", "\"killed\"", "\"policy\""] {
+            for word in ["\"violation\"", "SIGPOLICY", "file_read /etc/hostname", "\"killed\"", "\"policy\""] {
                 assert!(events.contains(word), "{word}: {events}");
             }
         } else {

@@ -185,10 +185,10 @@ impl Asked {
 
     /// SHA-256 over the whole action: who, what, with which parameters, narrowed by what, and what it turned out to be
     /// `about`; in hexadecimal.
-    pub(crate) fn digest(&self, agent: &AgentRef, about: &Value) -> String {
+    pub(crate) fn digest(&self, (agent, policy): (&AgentRef, &str), about: &Value) -> String {
         // serde_json's maps are sorted, so that equal actions are equal texts.
         let whole = serde_json::json!({
-            "agent": agent.name, "owner": agent.owner, "action": self.action.as_str(), "params": self.params, "policies": self.policies,
+            "agent": agent.name, "owner": agent.owner, "policy": policy, "action": self.action.as_str(), "params": self.params, "policies": self.policies,
             "about": about,
         });
         hex(&Sha256::digest(whole.to_string()))
@@ -198,6 +198,8 @@ impl Asked {
 /// What tells one request from another, as it was asked.
 pub(crate) fn raw_digest(execute: &Execute) -> [u8; 32] {
     let Execute { action, params, context } = execute;
+    let mut params = params.clone();
+    params.retain(|name, _| !is_claim(name));
     let whole = serde_json::json!({"action": action, "params": params, "policies": context.policies});
     Sha256::digest(whole.to_string()).into()
 }
@@ -269,6 +271,9 @@ fn exec(exec: Exec, request: &mut AccessRequest) -> Result<Work, Refusal> {
         // What a name means is found out where it would be started.
         Some(_) => {}
     }
+    if exec.timeout_ms == Some(0) {
+        return Err(bad("timeout_ms: expected at least 1"));
+    }
     if exec.argv.iter().any(|word| word.contains('\0')) {
         return Err(bad("argv: an argument contains a NUL byte, which no program can be given"));
     }
@@ -319,8 +324,12 @@ fn place(kind: Kind, path: Option<String>, key: Option<String>, asker: Asker<'_>
         (false, Some(workspace)) => workspace.join(path),
         (false, None) => return Err(bad("path: it is relative, and the agent has no workspace")),
     };
+    if path.to_string_lossy().chars().any(char::is_control) {
+        return Err(bad("path: it has control characters, which nobody could be shown"));
+    }
     if path.components().any(|part| part == Component::ParentDir) {
-        let message = format!("{}: `..` is not followed; name the path itself", path.display());
+        let shown = cut(&path.display().to_string(), WORDS);
+        let message = format!("{shown}: `..` is not followed; name the path itself");
         return Err(Refusal::new(RefusalReason::PathEscapes, message));
     }
     // A trailing slash and `.` name the same thing.

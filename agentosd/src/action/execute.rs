@@ -171,7 +171,7 @@ async fn decide(way: &mut Way<'_>, execute: Execute) -> Result<Ready, Ended> {
     }
     let prepared = perform::prepare(way, &asked).await?;
     let request = prepared.request(&asked, way)?;
-    let digest = prepared.digest(&asked, &governed.agent);
+    let digest = prepared.digest(&asked, governed);
     way.about.digest = Some(digest.clone());
     way.about.request = Some(request.clone());
     let terms = match perform::own_script(&prepared, governed, (&way.table, &request)) {

@@ -15,10 +15,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 /// Most actions of one agent that are under way at one time.
 const MOST: usize = 8;
+/// Most programs among them; each has as much as the agent itself.
+const MOST_PROGRAMS: usize = 2;
+/// Most that are decided, held or done at one time.
+const MOST_ASKED: usize = 64;
 
 /// An agent, as its actions see it.
 #[derive(Debug)]
@@ -43,6 +47,7 @@ pub(crate) struct Governed {
     pub(crate) running: Running,
     counts: Mutex<Counts>,
     counters: Mutex<Counters>,
+    asked: Arc<Semaphore>,
     task: OnceLock<mpsc::WeakSender<Request>>,
     /// The user of one that does not live.
     lent: Mutex<Option<AgentUid>>,
@@ -80,6 +85,7 @@ impl Governed {
             running,
             counts,
             counters,
+            asked: Arc::new(Semaphore::new(MOST_ASKED)),
             task: OnceLock::new(),
             lent: Mutex::default(),
         })
@@ -88,6 +94,11 @@ impl Governed {
     /// Has a user that is nobody else's as long as this lives.
     pub(crate) fn lend(&self, uid: AgentUid) {
         *self.lent.lock().unwrap_or_else(PoisonError::into_inner) = Some(uid);
+    }
+
+    /// A place among those that are decided or held; more wait, and what has none was not asked.
+    pub(crate) async fn asking(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.asked).acquire_owned().await.ok()
     }
 
     /// Counts an action that is asked for, whatever becomes of it.
@@ -137,6 +148,7 @@ struct Inner {
     next: u64,
     groups: BTreeMap<u64, Cgroup>,
     places: usize,
+    programs: usize,
 }
 
 /// A place among them.
@@ -144,6 +156,16 @@ struct Inner {
 pub(crate) struct PlaceTaken {
     inner: Arc<Mutex<Inner>>,
     group: Option<u64>,
+    doing: Doing,
+}
+
+/// What an action's process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Doing {
+    /// Ours, with our limits.
+    Executor,
+    /// Any program, with all of the agent's limits.
+    Program,
 }
 
 impl Default for Running {
@@ -154,17 +176,20 @@ impl Default for Running {
 
 impl Running {
     /// Takes a place; none while the agent is stopped, or when it has too many.
-    pub(crate) fn begin(&self) -> Result<PlaceTaken, Refusal> {
+    pub(crate) fn begin(&self, doing: Doing) -> Result<PlaceTaken, Refusal> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         if !*self.open.borrow() {
             return Err(not_running());
         }
-        if inner.places >= MOST {
-            let message = format!("{MOST} actions of the agent are under way; wait for one of them");
+        let program = doing == Doing::Program;
+        if inner.places >= MOST || (program && inner.programs >= MOST_PROGRAMS) {
+            let most = if program { MOST_PROGRAMS } else { MOST };
+            let message = format!("{most} actions of the sort are under way; wait for one of them");
             return Err(Refusal::new(RefusalReason::Busy, message));
         }
         inner.places += 1;
-        Ok(PlaceTaken { inner: Arc::clone(&self.inner), group: None })
+        inner.programs += usize::from(program);
+        Ok(PlaceTaken { inner: Arc::clone(&self.inner), group: None, doing })
     }
 
     /// Lets no action begin or go on, and gives the groups of those that are under way, which are to be killed.
@@ -203,6 +228,7 @@ impl Drop for PlaceTaken {
     fn drop(&mut self) {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.places -= 1;
+        inner.programs -= usize::from(self.doing == Doing::Program);
         if let Some(number) = self.group {
             inner.groups.remove(&number);
         }
@@ -221,13 +247,13 @@ mod tests {
     #[test]
     fn nothing_begins_while_the_agent_is_stopped() {
         let running = Running::default();
-        let place = running.begin().unwrap();
+        let place = running.begin(Doing::Executor).unwrap();
         assert!(running.halt().is_empty(), "no process of it runs yet");
-        assert_eq!(running.begin().unwrap_err().reason, RefusalReason::AgentNotRunning);
+        assert_eq!(running.begin(Doing::Executor).unwrap_err().reason, RefusalReason::AgentNotRunning);
         running.resume();
-        let places: Vec<_> = (1..MOST).map(|_| running.begin().unwrap()).collect();
-        assert_eq!(running.begin().unwrap_err().reason, RefusalReason::Busy);
+        let places: Vec<_> = (1..MOST).map(|_| running.begin(Doing::Executor).unwrap()).collect();
+        assert_eq!(running.begin(Doing::Executor).unwrap_err().reason, RefusalReason::Busy);
         drop((place, places));
-        assert!(running.begin().is_ok());
+        assert!(running.begin(Doing::Executor).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! An action that a person has to approve: it is held until that is decided, and is then the one that was shown.
 
-use super::asked::{Asked, Work};
+use super::asked::{Asked, Exec, FileAct, Work};
 use super::execute::{Ended, Way};
 use super::perform::{self, Prepared};
 use crate::agent::now;
@@ -10,6 +10,9 @@ use protocol::action::{ApprovalId, RefusalReason};
 use protocol::approval::{Approval, ApprovalState};
 use protocol::audit::{Answer, Kind, Record, StoppedBy};
 use protocol::ids::AgentId;
+
+/// Bytes of a content that a person is shown.
+const MOST_CONTENT: usize = 16 << 10;
 
 /// What needs an approval.
 #[derive(Debug)]
@@ -40,7 +43,7 @@ pub(super) async fn until_approved(
     prepared.end().await;
     approvals.decided(&id).await;
     let prepared = perform::prepare(way, wanted.asked).await?;
-    if prepared.digest(wanted.asked, &way.governed.agent) != wanted.digest {
+    if prepared.digest(wanted.asked, way.governed) != wanted.digest {
         prepared.end().await;
         let message = format!("what {id} was shown for has changed meanwhile; ask again");
         return Err(refused(Refusal::new(RefusalReason::ApprovalActionMismatch, message)));
@@ -65,7 +68,7 @@ async fn ask(way: &Way<'_>, wanted: &Wanted<'_>, prepared: &Prepared) -> Result<
         state: ApprovalState::Pending,
         action: wanted.asked.action.to_string(),
         summary: wanted.asked.attempted.clone(),
-        details: details(wanted.asked, prepared),
+        details: details(wanted.asked, prepared)?,
         rule: wanted.allowed.rule.clone().unwrap_or_default(),
         digest: wanted.digest.to_owned(),
         subject_state: prepared.state(),
@@ -90,21 +93,41 @@ async fn ask(way: &Way<'_>, wanted: &Wanted<'_>, prepared: &Prepared) -> Result<
     Ok(id)
 }
 
-/// Everything that a person has to see: the difference, the arguments, the statement.
-fn details(asked: &Asked, prepared: &Prepared) -> String {
-    if let Some(preview) = prepared.preview() {
-        return preview;
-    }
+/// Everything that a person has to see: the difference, the program with all that it gets, the statement.
+fn details(asked: &Asked, prepared: &Prepared) -> Result<String, Refusal> {
     match &asked.work {
+        Work::Exec(exec) => Ok(of_program(exec, prepared)),
+        Work::File(_, FileAct::Write { content, .. }) => of_write(content, prepared),
         Work::Query(query) => {
             let parameters = serde_json::Value::from(query.parameters.clone());
-            let parameters =
-                if query.parameters.is_empty() { String::new() } else { format!("\nparameters: {parameters}") };
-            format!("{}{parameters}", query.query)
+            Ok(format!("{}\nparameters: {parameters}", query.query))
         }
-        Work::Exec(exec) => exec.argv.join("\n"),
         Work::File(..) | Work::Registered | Work::Unavailable(_) => {
-            serde_json::to_string_pretty(&asked.params).unwrap_or_default()
+            let params = serde_json::to_string_pretty(&asked.params).unwrap_or_default();
+            Ok(prepared.preview().map_or(params.clone(), |preview| format!("{preview}\n{params}")))
         }
     }
+}
+
+/// Each word as JSON, so that none can pass for two.
+fn of_program(exec: &Exec, prepared: &Prepared) -> String {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let mut lines = vec![format!("program: {}", prepared.program().map_or_else(String::new, quoted))];
+    lines.extend(prepared.interpreters().iter().map(|path| format!("run by: {}", quoted(path))));
+    lines.extend(exec.argv.iter().map(|word| format!("argument: {}", quoted(word))));
+    lines.push(format!("directory: {}", exec.cwd.as_deref().map_or_else(|| "the agent's".to_owned(), quoted)));
+    lines.push(format!("standard input: {}", quoted(&exec.stdin)));
+    lines.join("\n")
+}
+
+/// What cannot be shown whole cannot be approved.
+fn of_write(content: &[u8], prepared: &Prepared) -> Result<String, Refusal> {
+    let preview = prepared.preview().unwrap_or_default();
+    if content.len() > MOST_CONTENT {
+        let message = format!("{} bytes are more than a person is shown; at most {MOST_CONTENT}", content.len());
+        return Err(Refusal::new(RefusalReason::TooLarge, message));
+    }
+    let shown = std::str::from_utf8(content).is_ok() && preview.contains("+++ ");
+    let whole = || format!("{preview}\nall of the content, escaped:\n{}", protocol::text::escape_bytes(content));
+    Ok(if shown { preview.clone() } else { whole() })
 }

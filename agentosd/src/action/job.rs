@@ -1,6 +1,6 @@
 //! A confined process that carries out one action: a stage of its own with a plan that has this action's rights.
 
-use super::governed::{Governed, PlaceTaken};
+use super::governed::{Doing, Governed, PlaceTaken};
 use crate::daemon::Daemon;
 use crate::gate::Refusal;
 use crate::journal;
@@ -51,9 +51,9 @@ impl Job {
     pub(super) async fn start(
         daemon: &Daemon,
         governed: &Governed,
-        (plan, limits): (Plan, &CgroupLimits),
+        (plan, limits, doing): (Plan, &CgroupLimits, Doing),
     ) -> Result<Self, Refusal> {
-        let mut place = governed.running.begin()?;
+        let mut place = governed.running.begin(doing)?;
         let mut stage = daemon.pool.take().await.map_err(|error| internal(&error))?;
         let begun = begin(&mut stage, plan, limits).await;
         let held = begun.and_then(|streams| governed.running.hold(&mut place, &stage.cgroup).map(|()| streams));

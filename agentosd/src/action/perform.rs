@@ -2,7 +2,7 @@
 
 use super::asked::{Asked, Exec, FileAct, Work};
 use super::execute::{Ready, Way};
-use super::governed::Governed;
+use super::governed::{Doing, Governed};
 use super::job::Job;
 use super::{database, programs, registered, reserved};
 use crate::daemon::Daemon;
@@ -10,7 +10,7 @@ use crate::gate::{Allowed, Refusal, Terms};
 use crate::plan::executor::{self, LIMITS, Use, Whom};
 use policies::{AccessRequest, RequestPath, Size, Statement, Table};
 use protocol::action::RefusalReason;
-use protocol::audit::{AgentRef, StoppedBy};
+use protocol::audit::StoppedBy;
 use protocol::bytes::Bytes;
 use protocol::executor::{Bounds, MAX_CONTENT, Order, Prepared as Seen, Report, Task};
 use serde_json::{Value, json};
@@ -38,8 +38,8 @@ pub(super) struct Prepared {
 
 /// What the text of a request alone comes to. A program's path is known later, and so decided later.
 pub(super) fn tentative(way: &Way<'_>, asked: &Asked) -> Terms {
-    if let Work::File(path, _) = &asked.work
-        && let Some(refusal) = reserved::refuse(path, way.governed, &way.daemon.own)
+    if let Work::File(path, act) = &asked.work
+        && let Some(refusal) = reserved::refuse(path, use_of(act), (way.governed, &way.daemon.own))
     {
         return Terms::Deny(refusal);
     }
@@ -49,7 +49,7 @@ pub(super) fn tentative(way: &Way<'_>, asked: &Asked) -> Terms {
 /// What a request comes to for somebody who only wants to know: a program counts by the path that is written.
 pub(super) fn as_written(table: &Table, asked: &Asked, (daemon, governed): (&Daemon, &Governed)) -> Terms {
     let reserved = match &asked.work {
-        Work::File(path, _) => reserved::refuse(path, governed, &daemon.own),
+        Work::File(path, act) => reserved::refuse(path, use_of(act), (governed, &daemon.own)),
         _ => None,
     };
     match (&asked.work, reserved) {
@@ -82,8 +82,11 @@ fn by_text(table: &Table, asked: &Asked) -> Terms {
 pub(super) async fn prepare(way: &Way<'_>, asked: &Asked) -> Result<Prepared, Refusal> {
     let Some((plan, task)) = planned(way, asked)? else { return Ok(Prepared { job: None, seen: Seen::default() }) };
     // A program has the agent's limits; what else is done is ours.
-    let limits = if matches!(asked.work, Work::Exec(_)) { &way.governed.limits } else { &LIMITS };
-    let mut job = Job::start(way.daemon, way.governed, (plan, limits)).await?;
+    let bounds = match asked.work {
+        Work::Exec(_) => (&way.governed.limits, Doing::Program),
+        _ => (&LIMITS, Doing::Executor),
+    };
+    let mut job = Job::start(way.daemon, way.governed, (plan, bounds.0, bounds.1)).await?;
     let looking = async {
         job.say(&Order::Prepare { task, preview: true }).await?;
         job.hear().await
@@ -120,7 +123,7 @@ fn on_file(
     whom: Whom<'_>,
     (asked, path, act): (&Asked, &Path, &FileAct),
 ) -> Result<(sandbox::plan::Plan, Task), Refusal> {
-    let how = if matches!(act, FileAct::Read { .. } | FileAct::List) { Use::Read } else { Use::Write };
+    let how = use_of(act);
     let (plan, root) = if asked.action.as_str().starts_with("memory_") {
         if way.governed.plan.parts.is_empty() {
             return Err(Refusal::new(RefusalReason::NotAvailable, "the agent has no memory, or does not run"));
@@ -129,7 +132,12 @@ fn on_file(
         (executor::on_memory(whom, &way.governed.plan.parts), inside(&top))
     } else {
         let root = root(&way.table, &asked.request, (path, how));
-        (executor::on_host(whom, &root, how), root)
+        let in_workspace = way.governed.workspace.as_ref().is_some_and(|workspace| root.starts_with(workspace));
+        match (how, whom.caller.is_root() && !in_workspace) {
+            // Root may read everything; what it has granted to read is not thereby what only root may.
+            (Use::Read, true) => (executor::on_host_as_anybody(whom, &root), root),
+            _ => (executor::on_host(whom, &root, how), root),
+        }
     };
     let path = if asked.action.as_str().starts_with("memory_") { inside(path) } else { path.to_owned() };
     let text = |path: &Path| {
@@ -147,6 +155,10 @@ fn on_file(
         FileAct::List => Task::ListDirectory { root, path },
     };
     Ok((plan, task))
+}
+
+fn use_of(act: &FileAct) -> Use {
+    if matches!(act, FileAct::Read { .. } | FileAct::List) { Use::Read } else { Use::Write }
 }
 
 /// `/mem` and `/state` are links inside, and lead here; the other way round for what the executor says of them.
@@ -197,8 +209,11 @@ impl Prepared {
         let mut request = asked.request.clone();
         let wrong = |error: policies::RequestError| Refusal::new(RefusalReason::PathEscapes, error.to_string());
         if !self.seen.paths.is_empty() {
+            let how = if let Work::File(_, act) = &asked.work { use_of(act) } else { Use::Read };
             let paths: Vec<PathBuf> = self.seen.paths.iter().map(|path| outside(Path::new(path))).collect();
-            if let Some(refusal) = paths.iter().find_map(|path| reserved::refuse(path, way.governed, &way.daemon.own)) {
+            if let Some(refusal) =
+                paths.iter().find_map(|path| reserved::refuse(path, how, (way.governed, &way.daemon.own)))
+            {
                 return Err(refusal);
             }
             request.paths = paths.iter().map(|path| RequestPath::new(path)).collect::<Result<_, _>>().map_err(wrong)?;
@@ -229,10 +244,10 @@ impl Prepared {
     }
 
     /// The digest of the action as it would be done.
-    pub(super) fn digest(&self, asked: &Asked, agent: &AgentRef) -> String {
+    pub(super) fn digest(&self, asked: &Asked, governed: &Governed) -> String {
         let Seen { paths, program, interpreters, state, .. } = &self.seen;
         let about = json!({"paths": paths, "program": program, "interpreters": interpreters, "state": state});
-        asked.digest(agent, &about)
+        asked.digest((&governed.agent, &governed.digest), &about)
     }
 
     /// What the action turned out to be about, when that is another name than was asked for.
@@ -250,6 +265,16 @@ impl Prepared {
     /// What is there now and would be changed.
     pub(super) fn state(&self) -> Option<String> {
         self.seen.state.clone()
+    }
+
+    /// The program that would be started.
+    pub(super) fn program(&self) -> Option<&str> {
+        self.seen.program.as_deref()
+    }
+
+    /// The interpreters of a script that would be started.
+    pub(super) fn interpreters(&self) -> &[String] {
+        &self.seen.interpreters
     }
 
     /// What would happen, for a person.

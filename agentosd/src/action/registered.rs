@@ -1,7 +1,7 @@
 //! Commands of the operator's as actions: JSON in, JSON out, under a profile of their own.
 
 use super::asked::Asked;
-use super::governed::Governed;
+use super::governed::{Doing, Governed};
 use super::job::Job;
 use super::programs;
 use crate::caller::Caller;
@@ -34,7 +34,7 @@ pub(super) async fn perform(
     let launch = launch(daemon, governed, (known, uid.get()))?;
     let stdin =
         json!({"action": known.name.as_str(), "params": asked.params, "agent": governed.agent.name}).to_string();
-    let job = Job::start(daemon, governed, (launch.plan, &launch.cgroup)).await?;
+    let job = Job::start(daemon, governed, (launch.plan, &launch.cgroup, Doing::Program)).await?;
     let ended = tokio::time::timeout(PATIENCE, job.collect(stdin.as_bytes(), most)).await;
     let late = |_| Refusal::new(RefusalReason::Timeout, format!("it took longer than {} s", PATIENCE.as_secs()));
     let ended = ended.map_err(late)??;

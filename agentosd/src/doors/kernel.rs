@@ -27,8 +27,16 @@ impl Door for Kernel {
         match method.as_str() {
             Execute::NAME => {
                 let execute: Execute = parse(parameters)?;
-                let doing = action::execute(&self.daemon, &self.governed, (execute, Origin::Agent { pid: caller.pid }));
-                let reply = out.unless_closed(doing).await?;
+                let place = out.unless_closed(self.governed.asking()).await?;
+                let (daemon, governed) = (Arc::clone(&self.daemon), Arc::clone(&self.governed));
+                // What was asked is answered to its end: nobody gets away with a forbidden act by hanging up.
+                let doing = tokio::spawn(async move {
+                    let reply = action::execute(&daemon, &governed, (execute, Origin::Agent { pid: caller.pid })).await;
+                    drop(place);
+                    reply
+                });
+                let failed = |error: tokio::task::JoinError| ControlError::Internal { message: error.to_string() };
+                let reply = out.unless_closed(doing).await?.map_err(failed)?;
                 out.last(&reply).await
             }
             Check::NAME => {

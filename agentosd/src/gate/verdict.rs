@@ -6,8 +6,10 @@ use protocol::audit::{AgentRef, Answer, Kind, Record, StoppedBy};
 use protocol::event::Caller;
 use trust::log::Sealed;
 
+/// Characters of a refusal's message in a record.
+const MOST_MESSAGE: usize = 300;
 /// Bytes of a request's words in a record, escaped at worst six times as long.
-const MOST_WORDS: usize = 4 << 10;
+const MOST_WORDS: usize = 1 << 10;
 
 /// What may happen.
 #[derive(Debug)]
@@ -211,7 +213,7 @@ impl About {
         if let Some(refusal) = refused {
             record.rule.clone_from(&refusal.rule);
             record.reason = Some(refusal.reason.word().to_owned());
-            record.outcome = Some(refusal.message.clone());
+            record.outcome = Some(crate::action::cut(&refusal.message, MOST_MESSAGE));
         }
         record
     }

@@ -55,6 +55,13 @@ pub(crate) fn on_host(whom: Whom<'_>, root: &Path, how: Use) -> Plan {
     plan(whom, (vec![mount], vec![rule]), Vec::new())
 }
 
+/// For looking at what is beneath `root` for one of root's agents, outside of its workspace: as anybody may.
+pub(crate) fn on_host_as_anybody(whom: Whom<'_>, root: &Path) -> Plan {
+    let mount = Mount::Bind { path: root.to_owned(), executable: false, optional: false };
+    let rule = Rule { path: root.to_owned(), read: true, write: false, execute: false };
+    plan(whom, (vec![mount], vec![rule]), Vec::new())
+}
+
 /// For an action on what the agent remembers: exactly what the agent itself has there.
 pub(crate) fn on_memory(whom: Whom<'_>, parts: &[Part]) -> Plan {
     let remembered = |part: &&Part| matches!(part.place, Place::Memory | Place::Semantic | Place::State);

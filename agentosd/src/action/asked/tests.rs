@@ -96,11 +96,11 @@ fn agent(owner: u32) -> AgentRef {
 #[test]
 fn a_digest_is_of_the_exact_action() {
     let digest =
-        |action: &str, params: Value, about: Value| asked(action, params).unwrap().digest(&agent(1000), &about);
+        |action: &str, params: Value, about: Value| asked(action, params).unwrap().digest((&agent(1000), "p"), &about);
     let one = digest("file_write", json!({"path": "/x", "content": "1"}), json!({}));
     assert_eq!(one.len(), 64);
     let another = asked("file_write", json!({"path": "/x", "content": "1"})).unwrap();
-    assert_ne!(one, another.digest(&agent(1001), &json!({})), "an agent of that name of somebody else's");
+    assert_ne!(one, another.digest((&agent(1001), "p"), &json!({})), "an agent of that name of somebody else's");
     assert_eq!(one, digest("file_write", json!({"content": "1", "path": "/x", "approved": true}), json!({})));
     for other in [
         digest("file_write", json!({"path": "/x", "content": "2"}), json!({})),
