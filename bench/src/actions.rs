@@ -17,12 +17,11 @@ const RUNS: usize = 5;
 const PACKAGES: [&str; 3] = ["agent-os-kernel==3.7.0", "pyyaml", "pydantic"];
 
 const POLICY: &str = r#"extends: [base]
-process: {exec: ["${workspace}"], limits: {memory: 1GiB, pids: 128}}
+process: {exec: ["${workspace}"], limits: {memory: 1GiB, pids: 128, repeats: 1000000}}
 filesystem: [{path: "${workspace}", access: read}]
 policies:
   - {action: database_query}
   - {action: file_read, paths: ["${workspace}/**"]}
-on_violation: {loops: deny}
 "#;
 
 /// All rows.
@@ -45,7 +44,7 @@ pub(crate) fn measure(daemon: &Daemon) -> Result<Vec<Row>> {
     ])?;
     let seed = json!({"action": "database_query", "params": {"query": "SELECT * FROM users"},
         "context": {"policies": ["read_only", "no_pii"]}});
-    let refused = json!({"action": "file_read", "params": {"path": "/etc/shadow"}});
+    let refused = json!({"action": "file_read", "params": {"path": "/etc/hostname"}});
     let done = json!({"action": "file_read", "params": {"path": policy, "length": 100}});
     let (mut checked, mut recorded, mut read, mut python) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let peer = install().inspect_err(|error| eprintln!("bench: without the Python kernel: {error:#}")).ok();

@@ -149,13 +149,10 @@ fn narrowed(governed: &Governed, policies: &[String]) -> Result<Table, Refusal> 
         let message = format!("policies: at most {MOST_POLICIES} may be named");
         return Err(Refusal::new(RefusalReason::BadParameter, message));
     }
-    policies.iter().try_fold(governed.table.clone(), |table, name| {
-        let known = || Narrowing::built_in_names().collect::<Vec<_>>().join(", ");
-        let layer = Narrowing::built_in(name).ok_or_else(|| {
-            let message = format!("there is no policy {:?}; there is {}", super::asked::cut(name, 80), known());
-            Refusal::new(RefusalReason::UnknownPolicy, message)
-        })?;
-        Ok(table.narrowed(&layer))
+    let known = || Narrowing::built_in_names().collect::<Vec<_>>().join(", ");
+    governed.narrowed(policies).map_err(|name| {
+        let message = format!("there is no policy {:?}; there is {}", super::asked::cut(&name, 80), known());
+        Refusal::new(RefusalReason::UnknownPolicy, message)
     })
 }
 

@@ -11,7 +11,7 @@ use protocol::action::RefusalReason;
 use protocol::audit::AgentRef;
 use sandbox::cgroup::{Cgroup, CgroupLimits};
 use sandbox::plan::Plan;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -47,6 +47,7 @@ pub(crate) struct Governed {
     pub(crate) running: Running,
     counts: Mutex<Counts>,
     counters: Mutex<Counters>,
+    narrowed: Mutex<HashMap<String, Table>>,
     asked: Arc<Semaphore>,
     task: OnceLock<mpsc::WeakSender<Request>>,
     /// The user of one that does not live.
@@ -85,10 +86,27 @@ impl Governed {
             running,
             counts,
             counters,
+            narrowed: Mutex::default(),
             asked: Arc::new(Semaphore::new(MOST_ASKED)),
             task: OnceLock::new(),
             lent: Mutex::default(),
         })
+    }
+
+    /// The table with these built-in policies over it, or the name of one that there is not. Their order changes no answer, so
+    /// that each set of the few that there are is compiled once.
+    pub(crate) fn narrowed(&self, policies: &[String]) -> Result<Table, String> {
+        let mut tables = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        let names: BTreeSet<&str> = policies.iter().map(String::as_str).collect();
+        let set = names.iter().copied().collect::<Vec<_>>().join(" ");
+        if let Some(table) = tables.get(&set) {
+            return Ok(table.clone());
+        }
+        let table = names.into_iter().try_fold(self.table.clone(), |table, name| {
+            Narrowing::built_in(name).map(|layer| table.narrowed(&layer)).ok_or_else(|| name.to_owned())
+        })?;
+        tables.insert(set, table.clone());
+        Ok(table)
     }
 
     /// Has a user that is nobody else's as long as this lives.
