@@ -5,10 +5,11 @@ use protocol::agent::Agent;
 use protocol::error::ControlError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use serde::{Deserialize, Serialize};
 use std::io;
 
 /// The peer of a connection, at the time when it connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Caller {
     /// User.
     pub(crate) uid: u32,

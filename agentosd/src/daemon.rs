@@ -1,6 +1,7 @@
 //! What every agent and every door shares, and the decisions that concern no single agent.
 
-use crate::agent::{self, Handle, Launching, Request, Task};
+use crate::action::Governed;
+use crate::agent::{self, Handle, Launching, Request, Taking, Task};
 use crate::approvals::Approvals;
 use crate::caller::Caller;
 use crate::config::Config;
@@ -137,8 +138,8 @@ impl Daemon {
             id,
             caller: caller.clone(),
             uid: agent.uid,
-            quotas: launch.quotas,
-            sharing: launch.sharing.clone(),
+            quotas: launch.standing.quotas,
+            sharing: launch.standing.sharing.clone(),
             published: memory::of_policy(&policy, rules.own_file.as_ref().map(|file| &*file.text)),
         };
         let mut record = Record::new(agent, run.remove);
@@ -151,11 +152,12 @@ impl Daemon {
         let governed =
             rules.govern((gate::subject(&record.agent), workspace), &caller, (launch.plan.clone(), launch.cgroup))?;
         // The agent's own file can make the answers stricter.
-        launch.watching.answers = Answers::of(&governed.table);
+        launch.standing.watching.answers = Answers::of(&governed.table);
         let (handle, task) = Task::new(Arc::clone(self), record.clone(), Some(governed));
         self.registry.add(handle.clone())?;
         let (answer, begun) = oneshot::channel();
-        tokio::spawn(task.launch(Launching { record, launch, wanted, fds, uid, caller, place }, answer));
+        let own_file = rules.own_file.map(|file| file.text);
+        tokio::spawn(task.launch(Launching { record, launch, wanted, fds, uid, caller, place, own_file }, answer));
         Ok(Started { handle, begun })
     }
 
@@ -192,6 +194,18 @@ impl Daemon {
         Ok(())
     }
 
+    /// Takes a running agent back, which an earlier daemon has started.
+    pub(crate) fn take_back_running(
+        self: &Arc<Self>,
+        (record, governed): (Record, Option<Arc<Governed>>),
+        taking: Taking,
+    ) -> Result<(), ControlError> {
+        let (handle, task) = Task::new(Arc::clone(self), record, governed);
+        self.registry.add(handle)?;
+        tokio::spawn(task.take_back(taking));
+        Ok(())
+    }
+
     /// Counts agents among those that have ended, and has removed what is too much then. At the daemon's end that is
     /// left to the next start: the tasks that would do it are ending too.
     pub(crate) fn keep(&self, ended: impl IntoIterator<Item = Ended>) {
@@ -217,13 +231,19 @@ impl Daemon {
 
     /// Ends every agent. The daemon is at its end when every [`Self::alive`] is dropped.
     pub(crate) async fn end_all(&self) {
+        self.tell_all(|| Request::Shutdown).await;
+    }
+
+    /// Lets go of every agent: they go on.
+    pub(crate) async fn leave_all(&self) {
+        self.tell_all(|| Request::Leave).await;
+    }
+
+    async fn tell_all(&self, request: fn() -> Request) {
         self.ending.store(true, Ordering::Release);
         // At the same time: each takes some milliseconds.
-        let told = self
-            .registry
-            .all()
-            .into_iter()
-            .map(|handle| tokio::spawn(async move { handle.tell(Request::Shutdown).await }));
+        let told =
+            self.registry.all().into_iter().map(|handle| tokio::spawn(async move { handle.tell(request()).await }));
         for told in told.collect::<Vec<_>>() {
             if let Err(error) = told.await {
                 crate::journal::error(format_args!("an agent could not be told to end: {error}"));

@@ -3,8 +3,11 @@
 use crate::action::{Governed, OwnFile, Parts, read_own_file};
 use crate::caller::Caller;
 use crate::daemon::Daemon;
+use crate::journal;
+use crate::memo::Memo;
 use crate::plan::{self, HOME, Identities};
-use policies::{Effective, Variables};
+use crate::policy;
+use policies::{Effective, Narrowing, Variables};
 use protocol::action::Context;
 use protocol::audit::AgentRef;
 use protocol::control::{PolicyChoice, Run, Stdio};
@@ -17,6 +20,9 @@ use std::sync::Arc;
 
 /// The name of whoever is asked for no agent in particular.
 const NOBODY: &str = "operator";
+
+/// The file of an agent that runs, in messages.
+const OWN_FILE: &str = ".agents/security.md";
 
 /// The policy of an agent that is being started, and what its own file takes away.
 #[derive(Clone, Debug)]
@@ -31,6 +37,18 @@ impl Rules {
         let workspace = run.workspace.as_ref().map(|workspace| PathBuf::from(&workspace.path));
         let actions = &policy.mediation.actions;
         let own_file = workspace.map(|path| read_own_file(&path, actions, caller)).transpose()?.flatten();
+        Ok(Self { policy, own_file })
+    }
+
+    /// Those of an agent that runs, as they were at its launch.
+    pub(crate) fn restore(memo: &Memo) -> Result<Self, ControlError> {
+        let policy = policy::restore(&memo.policy)?;
+        let bad = |error: &dyn std::error::Error| ControlError::BadPolicy { message: journal::sentence(error) };
+        let narrowing = |text: &String| {
+            let narrowing = Narrowing::read(OWN_FILE, text.as_bytes(), &policy.mediation.actions);
+            narrowing.map(|narrowing| OwnFile { text: text.clone(), narrowing }).map_err(|error| bad(&error))
+        };
+        let own_file = memo.own_file.as_ref().map(narrowing).transpose()?;
         Ok(Self { policy, own_file })
     }
 

@@ -2,6 +2,7 @@
 
 use crate::caller::Caller;
 use crate::journal;
+use crate::memo::PolicyText;
 use policies::{Effective, Loader, ProfileName, Shipped, SourceText};
 use protocol::control::PolicyChoice;
 use protocol::error::ControlError;
@@ -72,6 +73,35 @@ impl Policies {
         let loader = Files { directories: &self.directories, seen: RefCell::default() };
         let document = policies::parse(origin, text).map_err(bad)?;
         Ok(Arc::new(policies::resolve(&document, &loader).map_err(bad)?))
+    }
+}
+
+/// The policy of an agent that runs, from the text that it was made of at its launch, whatever its files say now.
+pub(crate) fn restore(text: &PolicyText) -> Result<Arc<Effective>, ControlError> {
+    let Some((origin, leaf)) = text.sources.last() else {
+        return Err(ControlError::BadPolicy { message: "a policy without a text".to_owned() });
+    };
+    let restored = match text.name.parse::<ProfileName>() {
+        Ok(name) if names(origin, &name) => policies::resolve_profile(&name, text),
+        _ => policies::parse(origin, leaf).map_err(Into::into).and_then(|document| policies::resolve(&document, text)),
+    };
+    restored.map(Arc::new).map_err(bad)
+}
+
+/// Whether a file is that of a profile.
+fn names(origin: &str, name: &ProfileName) -> bool {
+    let file = origin.rsplit('/').next().unwrap_or(origin);
+    file.strip_suffix(".yaml").or_else(|| file.strip_suffix(" (shipped)")) == Some(name.as_str())
+}
+
+impl Loader for PolicyText {
+    fn load(&self, name: &ProfileName) -> Result<Option<SourceText>, Box<dyn Error + Send + Sync>> {
+        let found = self.sources.iter().find(|(origin, _)| names(origin, name));
+        Ok(found.map(|(origin, text)| SourceText { origin: origin.clone(), text: text.clone() }))
+    }
+
+    fn names(&self) -> Vec<String> {
+        Vec::new()
     }
 }
 

@@ -1,8 +1,11 @@
 //! From the command line to a daemon that is ready, and to its end.
 
 mod audit;
+mod ending;
 mod leftovers;
 mod programs;
+mod proof;
+mod returning;
 mod service_manager;
 
 use crate::agent;
@@ -13,7 +16,6 @@ use crate::daemon::Daemon;
 use crate::directories::{self, Held};
 use crate::doors::Control;
 use crate::events::EventLog;
-use crate::gate::Gate;
 use crate::group;
 use crate::journal;
 use crate::memory::{self, Memory};
@@ -22,13 +24,14 @@ use crate::plan::{self, Own};
 use crate::policy::Policies;
 use crate::registry::Registry;
 use crate::retention::{self, Retention};
-use crate::stage::{Pool, Recipe};
+use crate::stage::{Claims, Pool, Recipe, slot_number};
 use crate::store::Store;
 use crate::transport::{Admitted, Bounds, listen, serve};
 use crate::uids::{LOCKS, Uids};
 use crate::{denial, preflight};
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
+use ending::{Closing, Ending, Signals};
 use protocol::doctor::{Check, Status};
 use protocol::vfs::Quotas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -40,7 +43,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Threads that run tasks; what blocks is on threads of its own.
@@ -77,12 +79,17 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     if flags.check_host {
         return check_host(flags.json, &config);
     }
+    // As it is named now: an upgrade puts another one in its place.
+    let program = std::env::current_exe().context("cannot find the daemon's own program")?;
     raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let served = runtime.block_on(serve_until_told(flags, config));
     // Everything is put away. A thread may still wait for a caller's file system, which must not keep us.
     runtime.shutdown_timeout(LAST_WORK);
-    served.map(|()| ExitCode::SUCCESS)
+    match served? {
+        Ending::Replaced => Err(ending::become_the_next(&program)),
+        Ending::Whole | Ending::Leaving => Ok(ExitCode::SUCCESS),
+    }
 }
 
 /// The page agentosd(8): flags from the grammar, the rest from a file.
@@ -157,23 +164,26 @@ struct Grounds {
     state: Held,
     run: Held,
     hierarchies: Hierarchies,
+    claims: Claims,
 }
 
-async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
+async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Ending> {
     // Asked for first, so that a signal during the start is not lost.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut signals = Signals::catch()?;
     let (state, run) = (directories::hold(&flags.state_dir, 0o700)?, directories::hold(&flags.run_dir, 0o755)?);
     let hierarchies = Hierarchies::open(&instance(&run.path));
     let log = open_denials(config.denial_log).await;
     let checks = look(&hierarchies, &log, &config);
     refuse_missing(&checks)?;
-    let grounds = Grounds { state, run, hierarchies: hierarchies? };
-    leftovers::clear(&grounds.hierarchies);
+    let claims = Claims::open(&state.path, &run.path).context("cannot prepare for stages")?;
+    let grounds = Grounds { state, run, hierarchies: hierarchies?, claims };
+    let store = Store::open(&grounds.state.path)?;
+    let mut running = returning::find(&grounds.claims).await?;
+    leftovers::clear(&grounds.hierarchies, &running.groups());
     let (alive, mut all_gone) = mpsc::channel(1);
     let denials = log.map_err(|error| journal::sentence(&error));
-    let daemon = Arc::new(assemble(&grounds, config, (checks, denials, alive))?);
-    leftovers::take_back(&daemon)?;
+    let daemon = Arc::new(assemble(&grounds, config, (checks, denials, alive), (store, &mut running))?);
+    leftovers::take_back(&daemon, running).await?;
     let socket = grounds.run.path.join(SOCKET);
     let group = group::find(&daemon.config.group);
     if group.is_none() {
@@ -191,18 +201,20 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
     let bounds = Bounds { admitted: Admitted::Operators(group), per_uid: daemon.config.max_connections_per_uid };
     let accepting = tokio::spawn(serve(listener, bounds, Control(Arc::clone(&daemon))));
     announce(&socket)?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+    let ending = signals.next().await;
     service_manager::stopping();
-    journal::info(format_args!("ending, and every agent with it"));
     accepting.abort();
     if own_socket {
         // At once, so that a caller reads "not running" and does not wait for an answer.
         std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
     }
-    daemon.end_all().await;
+    if ending == Ending::Whole {
+        journal::info(format_args!("ending, and every agent with it"));
+        daemon.end_all().await;
+    } else {
+        journal::info(format_args!("leaving; agents go on, and the next agentosd takes them back"));
+        daemon.leave_all().await;
+    }
     // The pool's handle goes with the daemon, and whoever is alive holds a sender; see `Daemon::alive`.
     let closing = Closing {
         denials: daemon.denials.clone().ok(),
@@ -214,33 +226,7 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<()> {
     daemon.pool.close();
     drop(daemon);
     while all_gone.recv().await.is_some() {}
-    close(closing, grounds).await
-}
-
-/// What is put away last.
-struct Closing {
-    denials: Option<denial::Log>,
-    store: Store,
-    memory: Memory,
-    events: EventLog,
-    gate: Arc<Gate>,
-}
-
-async fn close(closing: Closing, grounds: Grounds) -> anyhow::Result<()> {
-    closing.events.flushed().await;
-    if let Some(log) = closing.denials
-        && let Err(error) = log.close().await
-    {
-        journal::error(format_args!("{}", journal::sentence(&error)));
-    }
-    // The one must not keep the other from being put away.
-    let (kept, ended) = (closing.store.close(), closing.memory.close().await);
-    let sealed = tokio::task::block_in_place(|| audit::close(closing.gate));
-    let closed = grounds.hierarchies.close();
-    kept?;
-    ended?;
-    sealed?;
-    Ok(closed?)
+    closing.close(grounds, ending).await.map(|()| ending)
 }
 
 fn refuse_missing(checks: &[Check]) -> anyhow::Result<()> {
@@ -259,14 +245,17 @@ fn assemble(
     grounds: &Grounds,
     config: Config,
     (checks, denials, alive): (Vec<Check>, Result<denial::Log, String>, mpsc::Sender<()>),
+    (store, running): (Store, &mut returning::All),
 ) -> anyhow::Result<Daemon> {
-    let store = Store::open(&grounds.state.path)?;
     let path = store.events();
     let events = EventLog::open(&path).with_context(|| format!("cannot open the event log {}", path.display()))?;
     let gate = audit::open(&grounds.state.path, &config)?;
     let spans = approvals::Spans { wait: config.approval_wait, valid: config.approval_valid };
     let approvals = Approvals::open(&grounds.state.path.join("approvals"), spans, config.approval_notify.clone())?;
-    let uids = Uids::open(Path::new(LOCKS), config.uid_range)?;
+    let uids = match running.uids() {
+        Some((init, lock)) => Uids::inherit(init, lock, config.uid_range)?,
+        None => Uids::open(Path::new(LOCKS), config.uid_range)?,
+    };
     if let Err(why) = &denials {
         journal::warning(format_args!("denials are not listed: {why}"));
     }
@@ -274,7 +263,7 @@ fn assemble(
     let vfs = programs::find("agentos-vfs", config.vfs_path.as_deref(), "vfs_path")?;
     let executor = programs::find("agentos-executor", config.executor_path.as_deref(), "executor_path")?;
     programs::place(&executor, &grounds.run.path.join(plan::executor::DIRECTORY), plan::executor::PROGRAM)?;
-    leftovers::clear_sockets(&grounds.run.path.join(agent::SOCKETS))?;
+    leftovers::clear_sockets(&grounds.run.path.join(agent::SOCKETS), &running.ids())?;
     let weak = alive.downgrade();
     let policies = Policies::new(config.policy_dirs.clone(), config.default_policy.clone());
     let (preset, template, remembered) = match policies.default_profile() {
@@ -293,11 +282,14 @@ fn assemble(
         passthrough: config.vfs_passthrough,
         working: remembered.working,
         restored: remembered,
+        running: running.files(),
     })?;
     let recipe = Recipe {
         memory: memory.clone(),
         program: stage,
         hierarchies: grounds.hierarchies.clone(),
+        claims: grounds.claims.clone(),
+        last_slot: running.groups().iter().filter_map(|group| slot_number(group)).max().unwrap_or(0),
         store: store.clone(),
         preset,
         template,

@@ -5,6 +5,7 @@
 //! leaves a record of a newer version alone and does not list it; an older one is read as long as this version knows it.
 
 mod blank;
+mod version;
 
 use blank::{BLANK, Blank};
 use protocol::agent::{Agent, Limits};
@@ -111,18 +112,11 @@ impl Ids {
 impl Store {
     /// Opens the directory, which the daemon holds.
     pub(crate) fn open(root: &Path) -> Result<Self, StoreError> {
+        version::check(root)?;
         let agents = root.join("agents");
         DirBuilder::new().recursive(true).mode(0o700).create(&agents).map_err(fail("create", &agents))?;
         remove_going(&agents).map_err(fail("remove what is left in", &agents))?;
-        let path = root.join("next-id");
-        let kept = match fs::read_to_string(&path) {
-            Ok(text) => {
-                let wrong = || io::Error::new(io::ErrorKind::InvalidData, "it holds no number");
-                text.trim().parse().map_err(|_| wrong()).map_err(fail("read", &path))?
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => 1,
-            Err(error) => return Err(fail("read", &path)(error)),
-        };
+        let kept = kept_id(&root.join("next-id"))?;
         // A counter that was lost must not give an id twice.
         let seen = directory_numbers(&agents).map_err(fail("list", &agents))?.into_iter().max().unwrap_or(0);
         let next = u64::max(kept, seen + 1);
@@ -221,6 +215,19 @@ impl Store {
         file.and_then(|mut file| file.write_all(&line)).map_err(fail("write", &path))
     }
 
+    /// Makes the record of an agent that runs anew; what is there of it cannot be read, and is set aside.
+    pub(crate) fn recreate(&self, record: &Record) -> Result<(), StoreError> {
+        let path = self.record(record.agent.id);
+        if !self.directory(record.agent.id).exists() {
+            return self.create(record).map(drop);
+        }
+        if path.exists() {
+            version::set_aside(&path, "no record of an agent is whole in it")?;
+        }
+        let line = line(record).map_err(fail("write", &path))?;
+        replace(&path, &line).map_err(fail("write", &path))
+    }
+
     /// What an agent takes on disk, in bytes.
     pub(crate) fn size(&self, id: AgentId) -> Result<u64, StoreError> {
         let directory = self.directory(id);
@@ -246,6 +253,21 @@ impl Store {
     }
 }
 
+/// The next id as it was written down. One that was damaged is replaced by one that was surely never given: ids begin at
+/// 1, and there is no second agent in the time that one takes.
+fn kept_id(path: &Path) -> Result<u64, StoreError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(1),
+        Err(error) => return Err(fail("read", path)(error)),
+    };
+    if let Some(id) = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok()) {
+        return Ok(id);
+    }
+    version::set_aside(path, "it holds no number")?;
+    Ok(crate::agent::now().0 / 1_000_000)
+}
+
 fn read(path: &Path) -> Result<Record, StoreError> {
     #[derive(Deserialize)]
     struct Versioned {
@@ -255,7 +277,7 @@ fn read(path: &Path) -> Result<Record, StoreError> {
     let line = last_line(&bytes);
     let invalid = |error| fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, error));
     let Versioned { version } = serde_json::from_slice(line).map_err(invalid)?;
-    if version != VERSION {
+    if version > VERSION {
         let why = format!("it has version {version}, and this agentosd knows {VERSION}");
         return Err(fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, why)));
     }

@@ -7,6 +7,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::collections::BTreeSet;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -39,6 +40,16 @@ pub(crate) enum UidError {
         /// One past the last.
         end: u32,
     },
+    /// The agents that run have uids from elsewhere.
+    #[error("agents run with uids from {init} on, and uid_range is {first}..{end} now; set it back, or end them first")]
+    Moved {
+        /// First uid of their block.
+        init: u32,
+        /// First uid of the range.
+        first: u32,
+        /// One past the last.
+        end: u32,
+    },
 }
 
 /// This daemon's block.
@@ -48,7 +59,7 @@ pub(crate) struct Uids {
     count: u32,
     server: u32,
     used: Arc<Mutex<Used>>,
-    _lock: Arc<File>,
+    lock: Arc<File>,
 }
 
 #[derive(Debug, Default)]
@@ -67,6 +78,29 @@ pub(crate) struct AgentUid {
 }
 
 impl Uids {
+    /// The block of an earlier daemon, whose agents still run, with its lock.
+    pub(crate) fn inherit(init: u32, lock: OwnedFd, range: UidRange) -> Result<Self, UidError> {
+        let server = range.first + range.count - 1;
+        if !(range.first..server).contains(&init) {
+            return Err(UidError::Moved { init, first: range.first, end: range.first + range.count });
+        }
+        let count = BLOCK.min(server - init);
+        Ok(Self { first: init, count, server, used: Arc::default(), lock: Arc::new(File::from(lock)) })
+    }
+
+    /// The lock on the block, to be kept beside an agent: as long as somebody has it, the block is no other daemon's.
+    pub(crate) fn lock(&self) -> io::Result<OwnedFd> {
+        self.lock.try_clone().map(OwnedFd::from)
+    }
+
+    /// The uid of an agent that runs.
+    pub(crate) fn taken(&self, uid: u32) -> Option<AgentUid> {
+        let offset = uid.checked_sub(self.first + 1).filter(|offset| *offset < self.count - 1)?;
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        used.next = used.next.max((offset + 1) % (self.count - 1));
+        used.taken.insert(offset).then(|| AgentUid { uid, offset, used: Arc::clone(&self.used) })
+    }
+
     /// Takes the first free block of the range.
     pub(crate) fn open(locks: &Path, range: UidRange) -> Result<Self, UidError> {
         let fail = |path: &Path| {
@@ -84,7 +118,7 @@ impl Uids {
             let mut options = OpenOptions::new();
             let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path).map_err(fail(&path))?;
             match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Self { first, count, server, used: Arc::default(), _lock: Arc::new(file) }),
+                Ok(()) => return Ok(Self { first, count, server, used: Arc::default(), lock: Arc::new(file) }),
                 Err(rustix::io::Errno::WOULDBLOCK) => {}
                 Err(error) => return Err(fail(&path)(error.into())),
             }

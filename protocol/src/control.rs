@@ -47,6 +47,7 @@ methods! {
     Run => RunReply,
     Exec => ExecReply,
     Attach => AttachReply,
+    Rejoin => RejoinReply,
     Detach => Empty,
     Resize => Empty,
     Kill => KillReply,
@@ -213,6 +214,24 @@ pub struct AttachReply {
     /// Whether the agent has a terminal.
     pub terminal: bool,
     /// How the agent ended; absent in the first reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<Exit>,
+}
+
+/// Waits again for what a connection waited for that an earlier daemon has taken with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejoin {
+    /// The agent.
+    pub name: AgentName,
+    /// The further process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<ExecId>,
+}
+
+/// The answer: at once, and again at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RejoinReply {
+    /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
 }

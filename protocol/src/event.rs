@@ -78,6 +78,11 @@ pub enum What {
         /// What came of it: `its files are mounted anew`, `stopped for review`, …
         outcome: String,
     },
+    /// A daemon took the running agent back, which one before it had started.
+    TakenBack {
+        /// How long no daemon was there, in milliseconds.
+        absent_ms: u64,
+    },
     /// A forbidden act or a spent budget, and what followed.
     Violation(Violation),
     /// What its name remembers was replaced by what somebody imported.

@@ -31,6 +31,46 @@ pub struct Plan {
     pub process: Process,
     /// Bytes of output after which the stage reports [`crate::message::Report::OutputSpent`].
     pub output_limit: Option<u64>,
+    /// What becomes of it while no daemon is there.
+    pub without_daemon: WithoutDaemon,
+}
+
+/// What becomes of an agent while no daemon is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WithoutDaemon {
+    /// It ends at once: it works for somebody who is gone too.
+    End,
+    /// It goes on, confined as before, until a daemon claims it.
+    Stay(Stay),
+}
+
+/// How an agent goes on without a daemon.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stay {
+    /// What the stage does of its own accord when no daemon comes; `None` waits for ever.
+    pub orphan: Option<Orphan>,
+    /// The reply to whoever connects to the agent's socket meanwhile, as it goes over the wire; `None` has them wait.
+    pub refusal: Option<String>,
+}
+
+/// What a stage does of its own accord.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Orphan {
+    /// After so many milliseconds without a daemon.
+    pub after_ms: u64,
+    /// What.
+    pub then: Then,
+}
+
+/// What is done with an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Then {
+    /// Every process of it is stopped, as by SIGSTOP.
+    Stop,
+    /// Every process of it is killed.
+    Kill,
 }
 
 /// Which system calls may be made.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   agentosd ◄─ message ─► outer half (root, outside)          reads orders, opens what the caller may open,
-//!                              │  │                            pumps the streams, reports the end
+//!                              │  │                            pumps the streams, reports the end, outlives the daemon
 //!                              │  └─ clone3 into the cgroup ─► inner half = PID 1 inside (own uid, no capability)
 //!                              └──── inner::Order + mounts ──►     builds its root, confines itself, starts and reaps
 //!                                                                  └─ fork ─► the agent's processes
@@ -44,5 +44,5 @@ pub fn run() -> io::Result<()> {
     // The agent has to be able to enter what is made for it, whatever the daemon was started with.
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     let daemon = io::stdin().as_fd().try_clone_to_owned()?;
-    outer::run(&daemon)
+    outer::run(daemon)
 }

@@ -17,6 +17,9 @@ pub(crate) fn line(event: &Event) -> String {
         What::ExecExited { exit } => format!("exec ended: {}", how_it_ended(exit)),
         What::Exited { exit } => format!("ended: {}", how_it_ended(exit)),
         What::VfsLost { outcome } => format!("agentos-vfs lost its files: {}", escape(outcome)),
+        What::TakenBack { absent_ms } => {
+            format!("taken back by agentosd, which was not there for {}.{:03} s", absent_ms / 1000, absent_ms % 1000)
+        }
         What::Violation(violation) => self::violation(violation),
         What::MemoryRestored => "what it remembers was imported".to_owned(),
         What::MemoryRemoved => "what it remembered was removed".to_owned(),

@@ -1,5 +1,6 @@
 //! Keeps an agent's denials: from the kernel's log to its file and the audit log, counted for `ps`.
 
+use crate::denial::{self, Progress};
 use crate::gate::{Gate, of_denial};
 use crate::journal;
 use crate::violation::Touched;
@@ -60,6 +61,8 @@ pub(super) struct Keeper {
 pub(super) struct Coming {
     pub(super) sink: mpsc::Receiver<Denial>,
     pub(super) touched: mpsc::Receiver<Touched>,
+    /// Those of before.
+    pub(super) recent: Recent,
 }
 
 /// Where and as whose they are recorded.
@@ -68,12 +71,49 @@ pub(super) struct Recorded {
     pub(super) gate: Arc<Gate>,
     pub(super) agent: AgentRef,
     pub(super) policy_digest: String,
+    /// For how far the list is.
+    pub(super) log: denial::Log,
+    pub(super) uid: u32,
+}
+
+/// What an earlier daemon has listed.
+#[derive(Debug, Default)]
+pub(super) struct Resumed {
+    pub(super) progress: Progress,
+    pub(super) recent: Recent,
+}
+
+impl Resumed {
+    /// From the list, and from what stands beside it of the last moment in which everything was on disk. What a crash cut
+    /// off is removed; what was not written down counts as not listed.
+    pub(super) fn read(list: &Path) -> io::Result<Self> {
+        let text = match std::fs::read(list) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            text => text?,
+        };
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if whole < text.len() {
+            OpenOptions::new().write(true).open(list)?.set_len(u64::try_from(whole).map_err(io::Error::other)?)?;
+        }
+        let lines = text[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let denials: Vec<Denial> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        let written = std::fs::read(progress_of(list)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let mut resumed = Self { progress: written.unwrap_or_default(), recent: Recent::default() };
+        resumed.progress.seq = denials.last().map_or(0, |denial| denial.seq).max(resumed.progress.seq);
+        resumed.recent.add(&denials);
+        Ok(resumed)
+    }
+}
+
+/// Where it stands how far the list is.
+fn progress_of(list: &Path) -> PathBuf {
+    list.with_extension("progress")
 }
 
 /// Starts to keep what comes.
 pub(super) fn start(to: (PathBuf, Recorded), come: Coming, publish: Arc<watch::Sender<Agent>>) -> Keeper {
-    let (show, recent) = watch::channel(Recent::default());
-    let Coming { sink, touched } = come;
+    let Coming { sink, touched, recent } = come;
+    let (show, recent) = watch::channel(recent);
     Keeper { work: tokio::spawn(keep(to, sink, (publish, show))), recent, touched: Some(touched) }
 }
 
@@ -87,16 +127,35 @@ async fn keep(
     while sink.recv_many(&mut batch, BATCH).await > 0 {
         let (path, denials) = (path.clone(), std::mem::take(&mut batch));
         show.send_modify(|recent| recent.add(&denials));
-        let Recorded { gate, agent, policy_digest } = &recorded;
+        let Recorded { gate, agent, policy_digest, log, uid } = &recorded;
         let records: Vec<Record> = denials.iter().map(|denial| of_denial(agent, policy_digest, denial)).collect();
         gate.note_all(records).await;
         let count = u64::try_from(denials.len()).unwrap_or(u64::MAX);
-        let written = tokio::task::spawn_blocking(move || append(&path, &denials).map_err(|e| (path, e))).await;
+        // While more is on its way, how far the list is stands nowhere yet.
+        let last = denials.last().map(|denial| denial.seq);
+        let progress = log.progress(*uid).await.filter(|progress| Some(progress.seq) == last);
+        let written = tokio::task::spawn_blocking(move || {
+            append(&path, &denials).and_then(|()| note_progress(&path, progress)).map_err(|e| (path, e))
+        })
+        .await;
         if let Ok(Err((path, error))) = written {
             journal::error(format_args!("cannot write denials to {}: {error}", path.display()));
         }
         publish.send_modify(|agent| agent.denials = Some(agent.denials.unwrap_or(0) + count));
     }
+}
+
+fn note_progress(list: &Path, progress: Option<Progress>) -> io::Result<()> {
+    let Some(progress) = progress else { return Ok(()) };
+    let (path, new) = (progress_of(list), list.with_extension("progress.new"));
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&new)?
+        .write_all(&serde_json::to_vec(&progress)?)?;
+    std::fs::rename(new, path)
 }
 
 fn append(path: &Path, denials: &[Denial]) -> io::Result<()> {

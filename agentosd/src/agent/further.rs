@@ -32,12 +32,18 @@ const MOST_STARTING: usize = 16;
 pub(super) struct Furthers {
     given: ProcessNumber,
     all: BTreeMap<ProcessNumber, One>,
+    /// How those ended that an earlier daemon had started, while none was there.
+    unheard: BTreeMap<ProcessNumber, Exit>,
 }
+
+/// Most ends that are kept for whoever asks.
+const MOST_UNHEARD: usize = 64;
 
 #[derive(Debug)]
 struct One {
     command: Vec<String>,
-    caller: Caller,
+    /// `None` when an earlier daemon has started it.
+    caller: Option<Caller>,
     /// Until it has started.
     starting: Option<Answer<Further>>,
     /// From then on.
@@ -51,6 +57,33 @@ impl Furthers {
     /// The numbers of those that run.
     pub(super) fn running(&self) -> Vec<ExecId> {
         self.all.iter().filter(|(_, one)| one.pidfd.is_some()).map(|(number, _)| ExecId(*number)).collect()
+    }
+
+    /// Numbers up to this one were given by an earlier daemon.
+    pub(super) fn count_from(&mut self, last: ProcessNumber) {
+        self.given = self.given.max(last);
+    }
+
+    /// Waits again for one that an earlier daemon has started.
+    pub(super) fn rejoin(&mut self, exec: ExecId) -> Result<oneshot::Receiver<Exit>, ControlError> {
+        let (ended, wait) = oneshot::channel();
+        if let Some(exit) = self.unheard.remove(&exec.0) {
+            // The receiver is ours, and just made.
+            ended.send(exit).unwrap_or(());
+            return Ok(wait);
+        }
+        let one = self.all.get_mut(&exec.0).ok_or_else(|| no_such_process(exec))?;
+        (one.ended, one.detached) = (Some(ended), false);
+        Ok(wait)
+    }
+
+    /// Nobody hears of them any more from this daemon.
+    pub(super) fn leave(self) {
+        let starting = self.all.into_values().filter_map(|one| one.starting);
+        for starting in starting {
+            let message = "agentosd is being replaced; try again".to_owned();
+            starting.send(Err(ControlError::NotStarted { message })).unwrap_or(());
+        }
     }
 
     fn starting(&self) -> usize {
@@ -121,17 +154,25 @@ impl Task {
             return answer.send(Err(stage_failed(error))).unwrap_or(());
         }
         let (command, starting) = (exec.command, Some(answer));
-        let one = One { command, caller, starting, pidfd: None, ended: None, detached: false, kill_at: None };
+        let one =
+            One { command, caller: Some(caller), starting, pidfd: None, ended: None, detached: false, kill_at: None };
         live.furthers.all.insert(process, one);
     }
 
     pub(super) fn further_started(&mut self, process: ProcessNumber, mut fds: Vec<OwnedFd>) {
-        let Some(one) = self.live().and_then(|live| live.furthers.all.get_mut(&process)) else { return };
+        let Some(live) = self.live() else { return };
+        let Some(one) = live.furthers.all.get_mut(&process) else {
+            // The stage of an agent that was taken back tells what runs in it.
+            let (command, pidfd) = (Vec::new(), fds.pop());
+            let one = One { command, caller: None, starting: None, pidfd, ended: None, detached: true, kill_at: None };
+            live.furthers.all.insert(process, one);
+            return;
+        };
         let (ended, wait) = oneshot::channel();
         (one.pidfd, one.ended) = (fds.pop(), Some(ended));
         let (command, caller) = (one.command.clone(), one.caller.clone());
         let starting = one.starting.take();
-        self.event(Some(&caller), What::Exec { command });
+        self.event(caller.as_ref(), What::Exec { command });
         if let Some(starting) = starting {
             starting.send(Ok(Further { exec: ExecId(process), ended: wait })).unwrap_or(());
         }
@@ -142,7 +183,7 @@ impl Task {
         if let Some(One { starting: Some(starting), command, caller, .. }) = one {
             let why = failure.to_string();
             let error = failed(failure, command.first().map(String::as_str).unwrap_or_default());
-            self.event(Some(&caller), What::ExecFailed { command, why });
+            self.event(caller.as_ref(), What::ExecFailed { command, why });
             starting.send(Err(error)).unwrap_or(());
         }
     }
@@ -151,8 +192,12 @@ impl Task {
         let exit = ending::of_further(status);
         let one = self.live().and_then(|live| live.furthers.all.remove(&process));
         self.event(None, What::ExecExited { exit: exit.clone() });
-        if let Some(One { ended: Some(ended), .. }) = one {
-            ended.send(exit).unwrap_or(());
+        match (one, self.live()) {
+            (Some(One { ended: Some(ended), .. }), _) => ended.send(exit).unwrap_or(()),
+            (None, Some(live)) if live.furthers.unheard.len() < MOST_UNHEARD => {
+                live.furthers.unheard.insert(process, exit);
+            }
+            _ => {}
         }
     }
 

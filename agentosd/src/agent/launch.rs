@@ -1,6 +1,6 @@
 //! From a decided launch to a running process.
 
-use super::denials::{self, Coming, Keeper};
+use super::denials::{self, Coming, Keeper, Resumed};
 use super::socket::KernelSocket;
 use super::task::{Live, Task};
 use super::{Answer, Handle, INBOX, ending};
@@ -10,6 +10,7 @@ use crate::daemon::Daemon;
 use crate::denial::Registration;
 use crate::gate;
 use crate::journal;
+use crate::memo::{self, Memo, PolicyText};
 use crate::memory::{Seat, Wanted};
 use crate::places::Place;
 use crate::plan::{self, Watching};
@@ -22,11 +23,13 @@ use protocol::audit::{self, Answer as Decision, Kind};
 use protocol::denial::Completeness;
 use protocol::error::ControlError;
 use protocol::event::{Answered, What};
-use sandbox::message::{Failure, Order};
+use sandbox::message::{Failure, Kept, Order};
 use sandbox::plan::Part;
 use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::time::Instant;
 use tokio::sync::{mpsc, watch};
 
 /// Everything that a launch needs, decided.
@@ -46,18 +49,23 @@ pub(crate) struct Launching {
     pub(crate) caller: Caller,
     /// Its place among the agents that live.
     pub(crate) place: Place,
+    /// What its own file said.
+    pub(crate) own_file: Option<String>,
 }
 
 /// What must be given back when nothing of an agent is left.
 #[derive(Debug)]
 pub(super) struct Holdings {
     pub(super) uid: AgentUid,
-    _place: Place,
-    _socket: Option<KernelSocket>,
-    _alive: Option<mpsc::Sender<()>>,
+    pub(super) _place: Place,
+    pub(super) socket: Option<KernelSocket>,
+    pub(super) _alive: Option<mpsc::Sender<()>>,
     pub(super) keeper: Option<Keeper>,
     pub(super) seat: Option<Arc<Seat>>,
 }
+
+/// What a stage keeps for the next daemon.
+type ToKeep = Vec<(Kept, OwnedFd)>;
 
 impl Task {
     /// The handle of a new agent and its task, which is not started yet.
@@ -91,11 +99,11 @@ impl Task {
     }
 
     async fn start(&mut self, launching: Launching) -> Result<Live, ControlError> {
-        let Launching { record, launch, wanted, fds, uid, place, caller } = launching;
-        self.watchable(&launch.watching)?;
+        let Launching { record, launch, wanted, fds, uid, place, caller, own_file } = launching;
+        self.watchable(&launch.standing.watching)?;
         let not_started = |error: StageError| ControlError::NotStarted { message: journal::sentence(&error) };
         let stage = self.daemon.pool.take().await.map_err(not_started)?;
-        let socket = self.listen(uid.get())?;
+        let (socket, listener) = self.listen(uid.get())?.unzip();
         self.record = record;
         self.record.agent.denials = self.daemon.denials.is_ok().then_some(0);
         let (store, begun) = (self.daemon.store.clone(), self.record.clone());
@@ -108,25 +116,27 @@ impl Task {
         let launched = self.launched(&caller, &launch);
         let sealing = async move { sealing.seal(&launched).await.map_err(|error| error.refused()) };
         let building = async {
-            let (keeper, log) = tokio::join!(self.register(&stage, uid.get()), written);
-            (keeper, order_launch((stage, log), launch, fds))
+            let (keeper, log) = tokio::join!(self.register(&stage, uid.get(), None), written);
+            let kept = self.to_keep(&stage, listener, (own_file, &launch));
+            (keeper, kept, order_launch((stage, log), launch, fds))
         };
-        let (seat, (keeper, ordered), sealed) = tokio::join!(Seat::take(&memory, wanted), building, sealing);
+        let (seat, (keeper, kept, ordered), sealed) = tokio::join!(Seat::take(&memory, wanted), building, sealing);
         let alive = self.daemon.alive();
         let (seat, served) = match seat {
             Ok(seat) => (Some(Arc::new(seat)), Ok(())),
             Err(error) => (None, Err(error)),
         };
         // Nothing of the agent runs before it is served, and it is not served before its launch is on record.
-        let served = served.and(sealed.map(drop));
-        let holdings = Holdings { uid, _place: place, _socket: socket, _alive: alive, keeper, seat };
-        let begun = match (ordered, served) {
-            (Ok(ordered), Ok(())) => self.begin(ordered).await,
+        let kept =
+            served.and(sealed.map(drop)).and_then(|()| kept.and_then(|kept| with_working(kept, seat.as_deref())));
+        let holdings = Holdings { uid, _place: place, socket, _alive: alive, keeper, seat };
+        let begun = match (ordered, kept) {
+            (Ok(ordered), Ok(kept)) => self.begin(ordered, kept).await,
             (Ok(ordered), Err(error)) => Err((ordered.stage, error)),
             (Err(failed), _) => Err(*failed),
         };
         match begun {
-            Ok(begun) => Ok(Live::new(begun, holdings, &self.record.limits)),
+            Ok(begun) => Ok(Live::new(begun, holdings, (&self.record.limits, Instant::now()))),
             Err((stage, error)) => {
                 tokio::spawn(undo(Arc::clone(&self.daemon), stage, holdings));
                 Err(error)
@@ -135,13 +145,41 @@ impl Task {
     }
 
     /// The agent's own socket, there before anything of the agent is.
-    fn listen(&self, uid: u32) -> Result<Option<KernelSocket>, ControlError> {
+    fn listen(&self, uid: u32) -> Result<Option<(KernelSocket, OwnedFd)>, ControlError> {
         let Some(governed) = &self.governed else { return Ok(None) };
         let id = self.record.agent.id;
         let opened = tokio::task::block_in_place(|| KernelSocket::open(&self.daemon, governed, (id, uid)));
         opened
             .map(Some)
             .map_err(|error| ControlError::NotStarted { message: format!("cannot make the agent's socket: {error}") })
+    }
+
+    /// What the next daemon will need to take the agent back.
+    fn to_keep(
+        &self,
+        stage: &Stage,
+        listener: Option<OwnedFd>,
+        (own_file, launch): (Option<String>, &plan::Launch),
+    ) -> Result<ToKeep, ControlError> {
+        let Some(governed) = &self.governed else { return Ok(Vec::new()) };
+        let timeout = launch.standing.watching.timeout;
+        let parts = memo::Parts {
+            record: self.record.clone(),
+            caller: governed.caller.clone(),
+            plan: launch.plan.clone(),
+            limits: launch.cgroup,
+            policy: PolicyText::of(&governed.policy),
+            own_file,
+            timeout_ms: timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        };
+        let kept = || {
+            let memo = Memo::new(parts, stage.cgroup.clone()).sealed()?;
+            Ok([(Kept::Memo, memo), (Kept::Uids, self.daemon.uids.lock()?)])
+        };
+        let kept = kept().map_err(|error: io::Error| ControlError::NotStarted {
+            message: format!("cannot write down what the agent is: {error}"),
+        })?;
+        Ok(kept.into_iter().chain(listener.map(|listener| (Kept::Listener, listener))).collect())
     }
 
     /// The record of the launch.
@@ -170,7 +208,7 @@ impl Task {
     }
 
     /// Asks for the agent's denials, before its domain is made.
-    async fn register(&mut self, stage: &Stage, uid: u32) -> Option<Keeper> {
+    pub(super) async fn register(&mut self, stage: &Stage, uid: u32, resumed: Option<Resumed>) -> Option<Keeper> {
         let log = match &self.daemon.denials {
             Ok(log) => log,
             Err(why) => {
@@ -181,21 +219,28 @@ impl Task {
         let ((sink, denials), (alarm, touched)) = (mpsc::channel(denials::SINK), mpsc::channel(denials::ALARM));
         let policy = self.record.agent.policy.clone();
         let init_pid = stage.init_pid;
-        log.register(Registration { uid, init_pid, policy, sink, alarm, resume: None }).await;
-        self.publish.send_modify(|agent| agent.denials = Some(0));
+        let (resume, recent) = resumed.map(|Resumed { progress, recent }| (progress, recent)).unzip();
+        let listed = resume.map_or(0, |progress| progress.seq);
+        log.register(Registration { uid, init_pid, policy, sink, alarm, resume }).await;
+        self.publish.send_modify(|agent| agent.denials = Some(listed));
         let path = self.daemon.store.denials(self.record.agent.id);
         let recorded = denials::Recorded {
             gate: Arc::clone(&self.daemon.gate),
             agent: gate::subject(&self.record.agent),
             policy_digest: self.record.agent.policy_digest.clone(),
+            log: log.clone(),
+            uid,
         };
-        let coming = Coming { sink: denials, touched };
+        let coming = Coming { sink: denials, touched, recent: recent.unwrap_or_default() };
         Some(denials::start((path, recorded), coming, Arc::clone(&self.publish)))
     }
 
     /// Has the stage go on once the agent's files are served, and waits until the main process runs.
-    async fn begin(&mut self, mut ordered: Ordered) -> Result<Begun, Failed> {
-        if let Err(error) = ordered.stage.link.order(&Order::Served, Vec::new()) {
+    async fn begin(&mut self, mut ordered: Ordered, kept: ToKeep) -> Result<Begun, Failed> {
+        let (kept, fds) = kept.into_iter().unzip();
+        let link = &mut ordered.stage.link;
+        let told = link.order(&Order::Keep { kept }, fds).and_then(|()| link.order(&Order::Served, Vec::new()));
+        if let Err(error) = told {
             return Err((ordered.stage, ControlError::NotStarted { message: error.to_string() }));
         }
         match started(&mut ordered.stage, &ordered.command).await {
@@ -215,7 +260,7 @@ type Failed = (Stage, ControlError);
 #[derive(Debug)]
 pub(super) struct Ordered {
     pub(super) stage: Stage,
-    command: String,
+    pub(super) command: String,
     pub(super) env: Vec<String>,
     pub(super) cwd: std::path::PathBuf,
     pub(super) terminal: bool,
@@ -232,6 +277,16 @@ pub(super) struct Begun {
     pub(super) main: OwnedFd,
 }
 
+/// With the file system of `/mem/working`, which then outlives the server of its files and the daemon both.
+fn with_working(mut kept: ToKeep, seat: Option<&Seat>) -> Result<ToKeep, ControlError> {
+    let working = seat
+        .map(Seat::working)
+        .transpose()
+        .map_err(|error| ControlError::NotStarted { message: format!("cannot keep the agent's files: {error}") })?;
+    kept.extend(working.flatten().map(|working| (Kept::Working, working)));
+    Ok(kept)
+}
+
 fn order_launch(
     (mut stage, log): (Stage, Result<File, StoreError>),
     launch: plan::Launch,
@@ -240,7 +295,8 @@ fn order_launch(
     let plan = &launch.plan;
     let (env, cwd, parts) = (plan.process.env.clone(), plan.process.cwd.clone(), plan.parts.clone());
     let (terminal, attached) = (plan.process.terminal.is_some(), plan.process.attached);
-    let (command, on_vfs_loss, watching) = (plan.process.argv[0].clone(), launch.on_vfs_loss, launch.watching);
+    let plan::Standing { on_vfs_loss, watching, .. } = launch.standing;
+    let command = plan.process.argv[0].clone();
     let order = |log: File| {
         stage.limit(&launch.cgroup).map_err(|error| journal::sentence(&error))?;
         let fds: Vec<OwnedFd> = [OwnedFd::from(log)].into_iter().chain(fds).collect();

@@ -17,6 +17,7 @@ mod showing;
 mod signals;
 mod socket;
 mod stopping;
+mod taken;
 mod task;
 mod violations;
 
@@ -36,6 +37,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub(crate) use ending::daemon_gone;
 pub(crate) use launch::Launching;
 pub(crate) use socket::{DIRECTORY as SOCKETS, part as sockets};
+pub(crate) use taken::Taking;
 pub(crate) use task::Task;
 
 /// Requests that may wait for one agent.
@@ -69,8 +71,12 @@ pub(crate) enum Request {
     Retire { why: String, answer: Answer<()> },
     /// It did something by asking for it that its policy answers.
     Raise { raised: Raised, answer: Answered },
-    /// The daemon ends.
+    /// A client whose connection an earlier daemon took with it waits again; for a further process, until it has ended.
+    Rejoin { exec: Option<ExecId>, answer: Answer<Option<oneshot::Receiver<Exit>>> },
+    /// The daemon ends, and the agent with it.
     Shutdown,
+    /// The daemon ends, and the agent goes on.
+    Leave,
 }
 
 /// A signal to send.

@@ -59,7 +59,7 @@ pub(super) struct Live {
     pub(super) env: Vec<String>,
     pub(super) cwd: PathBuf,
     pub(super) terminal: bool,
-    holdings: Holdings,
+    pub(super) holdings: Holdings,
     pub(super) furthers: Furthers,
     /// The first reason for which the daemon ends it.
     pub(super) cause: Option<Cause>,
@@ -76,12 +76,13 @@ pub(super) struct Live {
 }
 
 impl Live {
-    pub(super) fn new(begun: Begun, mut holdings: Holdings, limits: &Limits) -> Self {
+    /// Of an agent that has lived since `began`.
+    pub(super) fn new(begun: Begun, mut holdings: Holdings, (limits, began): (&Limits, Instant)) -> Self {
         let Begun { ordered, main } = begun;
         let Ordered { stage, env, cwd, terminal, attached, parts, on_vfs_loss, watching, .. } = ordered;
-        let timeout = watching.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let timeout = watching.timeout.and_then(|timeout| began.checked_add(timeout));
         let alarm = holdings.keeper.as_mut().and_then(|keeper| keeper.touched.take());
-        let watch = Watch::new(alarm, &watching, limits);
+        let watch = Watch::new(alarm, &watching, (limits, began));
         let loss = Loss::new(holdings.seat.clone(), parts, on_vfs_loss);
         Self {
             stage,
@@ -150,6 +151,10 @@ impl Task {
                 // Nobody can ask any more, as after the end of an agent whose records are not kept.
                 Woken::Request(None | Some(Request::Shutdown)) => {
                     self.shut_down().await;
+                    return;
+                }
+                Woken::Request(Some(Request::Leave)) => {
+                    self.leave().await;
                     return;
                 }
                 Woken::Request(Some(request)) => self.answer(request).await,
@@ -235,7 +240,8 @@ impl Task {
             }
             Request::Retire { why, answer } => answer.send(self.retire(why).await).unwrap_or(()),
             Request::Raise { raised, answer } => self.raise(raised, answer).await,
-            Request::Shutdown => {}
+            Request::Rejoin { exec, answer } => answer.send(self.rejoin(exec)).unwrap_or(()),
+            Request::Shutdown | Request::Leave => {}
         }
     }
 
@@ -252,7 +258,7 @@ impl Task {
                 }
             }
             Ok(Some((Report::Remounted { failure }, _))) => self.remounted_inside(failure),
-            Ok(Some((Report::ClientGone { .. } | Report::Prepared, _))) => {}
+            Ok(Some((Report::ClientGone { .. } | Report::Prepared | Report::Claimed(_), _))) => {}
             lost @ (Ok(None | Some((Report::Failed { .. }, _))) | Err(_)) => {
                 let name = &self.record.agent.name;
                 journal::error(format_args!("the stage of the agent {name} has ended: {lost:?}"));
@@ -306,11 +312,12 @@ impl Task {
         for answer in graced {
             answer.send(Ok(KillReply { outcome: outcome_of(&exit), effect: true })).unwrap_or(());
         }
-        self.winding_up = Some(tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings)));
-        // One that goes at once needs no last word; should we die before, the next daemon removes it.
+        // One that goes at once needs no last word; should we die before, the next daemon removes it. Before the stage is
+        // dismissed: until then it tells the next daemon how the agent ended.
         if !self.record.remove {
             self.save().await;
         }
+        self.winding_up = Some(tokio::spawn(wind_up(Arc::clone(&self.daemon), stage, holdings)));
     }
 
     pub(super) async fn save(&mut self) {

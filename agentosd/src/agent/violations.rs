@@ -36,10 +36,14 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(alarm: Option<mpsc::Receiver<Touched>>, watching: &Watching, limits: &Limits) -> Self {
+    pub(super) fn new(
+        alarm: Option<mpsc::Receiver<Touched>>,
+        watching: &Watching,
+        (limits, began): (&Limits, Instant),
+    ) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let cores_milli = u64::try_from(processors).unwrap_or(1).saturating_mul(1000);
-        let budgets = Budgets::new(limits, (watching.wall, cores_milli), Instant::now());
+        let budgets = Budgets::new(limits, (watching.wall, cores_milli), began);
         Self { alarm, answers: watching.answers, budgets, told: 0, untold: 0, stopping: None }
     }
 

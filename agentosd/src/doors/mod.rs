@@ -15,7 +15,7 @@ use crate::daemon::Daemon;
 use crate::transport::{Descriptors, Door, Ended, Incoming, Outgoing, Parameters, parse};
 use protocol::control::{
     Approvals, Attach, AuditLog, AuditStatus, DecideApproval, Denials, Detach, Doctor, Empty, Events, Exec,
-    FinishRestore, Inspect, Interface, Kill, List, ListMemories, Logs, Method, OpenMemory, Perform, Remove,
+    FinishRestore, Inspect, Interface, Kill, List, ListMemories, Logs, Method, OpenMemory, Perform, Rejoin, Remove,
     RemoveMemory, Resize, RestoreMemory, Run, Wait,
 };
 use protocol::error::ControlError;
@@ -45,6 +45,7 @@ impl Door for Control {
             }
             Exec::NAME => self.exec(parse(parameters)?, (fds, caller), out).await,
             Attach::NAME => self.attach(parse(parameters)?, (fds, caller), out).await,
+            Rejoin::NAME => self.rejoin(parse(parameters)?, &caller, out).await,
             Wait::NAME => self.wait(parse(parameters)?, &caller, out).await,
             List::NAME => self.list(parse(parameters)?, &caller, out).await,
             Logs::NAME => self.logs(parse(parameters)?, &caller, out).await,

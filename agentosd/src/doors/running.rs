@@ -5,7 +5,8 @@ use crate::agent::{Further, Request, SignalOrder};
 use crate::caller::Caller;
 use crate::transport::{Descriptors, Ended, Outgoing, aside_if_large};
 use protocol::control::{
-    Attach, AttachReply, Detach, Exec, ExecReply, Kill, KillReply, Remove, Resize, Run, RunReply, Wait, WaitReply,
+    Attach, AttachReply, Detach, Exec, ExecReply, Kill, KillReply, Rejoin, RejoinReply, Remove, Resize, Run, RunReply,
+    Wait, WaitReply,
 };
 use protocol::error::ControlError;
 use protocol::signal::Signal;
@@ -90,6 +91,27 @@ impl Control {
             Err(error) => {
                 // The place is free for the next client; an agent that has just ended has no use for the news.
                 handle.ask(|answer| Request::Detach { exec: None, answer }).await.unwrap_or(());
+                Err(error)
+            }
+        }
+    }
+
+    pub(super) async fn rejoin(&self, rejoin: Rejoin, caller: &Caller, out: &mut Outgoing<'_>) -> Result<(), Ended> {
+        out.require_more()?;
+        let Rejoin { name, exec } = rejoin;
+        let handle = self.0.registry.find(&name, caller)?;
+        let ended = handle.ask(|answer| Request::Rejoin { exec, answer }).await?;
+        let exit = async {
+            match ended {
+                Some(ended) => ended.await.ok(),
+                None => Some(handle.ended().await),
+            }
+        };
+        match told_and_then(out, &RejoinReply { exit: None }, exit).await {
+            Ok(Some(exit)) => out.last(&RejoinReply { exit: Some(exit) }).await,
+            Ok(None) => Err(ControlError::Internal { message: "the agent's task ended".to_owned() }.into()),
+            Err(error) => {
+                handle.tell(Request::HangUp { exec }).await;
                 Err(error)
             }
         }

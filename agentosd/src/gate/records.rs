@@ -61,6 +61,11 @@ pub(crate) fn of_event(event: &Event, owner: u32) -> Option<Record> {
             record.outcome = Some(outcome.clone());
             record
         }
+        What::TakenBack { absent_ms } => {
+            let mut record = Record::new(Kind::Daemon, "taken back");
+            record.outcome = Some(format!("no agentosd was there for {absent_ms} ms"));
+            record
+        }
         What::Violation(violation) => of_violation(violation),
         What::MemoryRestored => Record::new(Kind::Memory, "memory restored"),
         What::MemoryRemoved => Record::new(Kind::Memory, "memory removed"),

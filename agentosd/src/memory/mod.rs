@@ -38,12 +38,14 @@ use names::Names;
 use policies::StoreName;
 use process::Program;
 use protocol::error::ControlError;
-use protocol::ids::AgentName;
+use protocol::ids::{AgentId, AgentName};
 use protocol::vfs::{MountId, Order, Quota, Quotas};
 use restores::{Held, Restores};
 use rustix::io::Errno;
 use server::Client;
 use shares::Shares;
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -128,6 +130,19 @@ pub(crate) struct Setup {
     pub(crate) working: Option<Quota>,
     /// What somebody who is not root may restore.
     pub(crate) restored: Quotas,
+    /// Of agents that an earlier daemon has started, and that run.
+    pub(crate) running: Vec<Running>,
+}
+
+/// Whose files are mounted and served already.
+#[derive(Clone, Debug)]
+pub(crate) struct Running {
+    /// Its name.
+    pub(crate) name: AgentName,
+    /// Its run.
+    pub(crate) id: AgentId,
+    /// What it has together with others.
+    pub(crate) sharing: Option<Sharing>,
 }
 
 /// Every agent's memory. Clones are the same.
@@ -162,13 +177,13 @@ pub(crate) fn shared_path_of(run: &Path, store: &StoreName) -> PathBuf {
     shares::part_of(&run.join(SHARED), store)
 }
 
-/// A directory for mounts, with nothing in it.
-fn directory(path: &Path, (mode, group): (u32, u32)) -> Result<(), MemoryError> {
+/// A directory for mounts, with nothing in it but what is kept.
+fn directory(path: &Path, (mode, group): (u32, u32), kept: &BTreeSet<OsString>) -> Result<(), MemoryError> {
     let io = |attempt| move |source| MemoryError::Io { attempt, path: path.to_owned(), source };
     DirBuilder::new().recursive(true).mode(mode).create(path).map_err(io("create"))?;
     std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(io("set the mode of"))?;
     chown(path, Some(0), Some(group)).map_err(io("set the group of"))?;
-    mounts::clear(path)
+    mounts::clear(path, kept)
 }
 
 /// Where an agent's files stand on the host.
@@ -177,12 +192,16 @@ pub(crate) fn path_of(run: &Path, name: &AgentName) -> PathBuf {
 }
 
 impl Memory {
-    /// Takes away what an earlier daemon has mounted, and starts to look for the server.
+    /// Takes away what an earlier daemon has mounted for agents that do not run any more, and starts to look for the server.
     pub(crate) fn open(setup: Setup) -> Result<Self, MemoryError> {
         let (mounts, shared) = (setup.run.join(AGENTS), setup.run.join(SHARED));
-        directory(&mounts, (0o750, setup.group.map_or(0, |GroupId(id)| id)))?;
-        directory(&shared, (0o700, 0))?;
-        let stores = Stores::open(setup.state.join("memory"), setup.server, stores::OWN)?;
+        let stores = setup.running.iter().filter_map(|running| running.sharing.as_ref()).map(|sharing| &sharing.store);
+        let names = setup.running.iter().map(|running| OsString::from(running.name.as_str())).collect();
+        directory(&mounts, (0o750, setup.group.map_or(0, |GroupId(id)| id)), &names)?;
+        directory(&shared, (0o700, 0), &stores.clone().map(|store| OsString::from(store.as_str())).collect())?;
+        let own = setup.running.iter().map(|running| seat::mount_of_agent(&running.name, running.id));
+        let kept = own.chain(stores.map(shares::mount_of)).collect();
+        let of_one = Stores::open(setup.state.join("memory"), setup.server, stores::OWN)?;
         let of_several = Stores::open(setup.state.join("memory-shared"), setup.server, stores::SHARED)?;
         let views = Views::new(&setup);
         let program = Program {
@@ -192,11 +211,11 @@ impl Memory {
             passthrough: setup.passthrough,
         };
         let (close, closing) = oneshot::channel();
-        let (client, keeper) = Client::start(program, closing);
+        let (client, keeper) = Client::start(program, kept, closing);
         let shared = Shared {
             client,
             keeper: Mutex::new(Some((close, keeper))),
-            stores,
+            stores: of_one,
             shares: Shares::new(of_several, shared),
             names: Names::default(),
             mounts,

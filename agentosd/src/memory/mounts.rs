@@ -8,6 +8,8 @@ use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MoveMountFlags, OpenTreeFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_flag, fsconfig_set_string, fsmount, fsopen, move_mount, open_tree, unmount,
 };
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::Path;
@@ -127,11 +129,15 @@ pub(super) fn remove(path: &Path) -> Result<(), MemoryError> {
     }
 }
 
-/// Takes away every mount in a directory of ours; its entries are not looked at, since a dead one answers nothing.
-pub(super) fn clear(directory: &Path) -> Result<(), MemoryError> {
+/// Takes away every mount in a directory of ours that is not to be kept; its entries are not looked at, since a dead one
+/// answers nothing.
+pub(super) fn clear(directory: &Path, kept: &BTreeSet<OsString>) -> Result<(), MemoryError> {
     let list = |source| MemoryError::Io { attempt: "list", path: directory.to_owned(), source };
     for entry in directory.read_dir().map_err(list)? {
-        remove(&entry.map_err(list)?.path())?;
+        let entry = entry.map_err(list)?;
+        if !kept.contains(&entry.file_name()) {
+            remove(&entry.path())?;
+        }
     }
     Ok(())
 }

@@ -1,14 +1,11 @@
 //! Files of the daemon's making in an agent's tree.
 
 use super::MemoryError;
+use crate::sealed;
 use policies::Effective;
 use protocol::vfs::{MountId, Order};
-use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{Seek as _, Write as _};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::sync::Arc;
 
 /// One of them, which is only read.
@@ -27,18 +24,10 @@ impl Published {
 
     /// As an order with its descriptor.
     pub(super) fn order(&self, mount: &MountId) -> Result<(Order, Vec<OwnedFd>), MemoryError> {
-        let fail = MemoryError::of("make a file for", Path::new(&self.path));
-        let file = sealed(&self.contents).map_err(fail)?;
+        let fail = |source| MemoryError::Io { attempt: "make a file for", path: self.path.clone().into(), source };
+        let file = sealed::write("published", &self.contents).map_err(fail)?;
         Ok((Order::Publish { mount: mount.clone(), path: self.path.clone(), mode: 0o444 }, vec![file]))
     }
-}
-
-fn sealed(contents: &[u8]) -> rustix::io::Result<OwnedFd> {
-    let mut file = File::from(memfd_create("published", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?);
-    let written = file.write_all(contents).and_then(|()| file.rewind());
-    written.map_err(|error| rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::IO))?;
-    fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
-    Ok(file.into())
 }
 
 /// `/policy` of an agent under this policy: what was decided, what it was made of with the agent's own file, and its digest.

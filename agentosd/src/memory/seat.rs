@@ -69,6 +69,11 @@ pub(crate) enum Lost {
     Shared,
 }
 
+/// What the file system of an agent is called.
+pub(super) fn mount_of_agent(name: &AgentName, id: AgentId) -> MountId {
+    MountId(format!("{name}:{id}"))
+}
+
 impl Seat {
     /// Makes it, mounted and served.
     pub(crate) async fn take(memory: &Memory, wanted: Wanted) -> Result<Self, ControlError> {
@@ -92,9 +97,45 @@ impl Seat {
                 return Err(error);
             }
         };
-        let mount = MountId(format!("{}:{}", wanted.name, wanted.id));
+        let seat = Self::new(memory, wanted, (store, is_new), (working, share, name));
+        match seat.mount(fuse).await {
+            Ok(()) => Ok(seat),
+            Err(error) => {
+                seat.clear().await;
+                seat.forget_new();
+                Err(error.not_started())
+            }
+        }
+    }
+
+    /// That of an agent that runs, mounted and served as an earlier daemon has left it. What is lost of it is noticed as at
+    /// any other time.
+    pub(crate) async fn retake(
+        memory: &Memory,
+        wanted: Wanted,
+        working: Option<OwnedFd>,
+    ) -> Result<Self, ControlError> {
+        let shared = &memory.0;
+        let name = shared.names.hold(&wanted.name).await.map_err(MemoryError::not_started)?;
+        let Found { files: store, .. } =
+            tokio::task::block_in_place(|| shared.stores.of_agent(&wanted.name, &wanted.caller))?;
+        let share = match &wanted.sharing {
+            Some(sharing) => Some(shared.retake(sharing, (&wanted.caller, shared.server)).await?),
+            None => None,
+        };
+        Ok(Self::new(memory, wanted, (store, false), (working, share, name)))
+    }
+
+    fn new(
+        memory: &Memory,
+        wanted: Wanted,
+        (store, is_new): (OwnedFd, bool),
+        (working, share, name): (Option<OwnedFd>, Option<Share>, Hold),
+    ) -> Self {
+        let shared = &memory.0;
+        let mount = mount_of_agent(&wanted.name, wanted.id);
         let (uid, quotas) = (wanted.uid, wanted.quotas);
-        let seat = Self {
+        Self {
             serve: Serve { mount, purpose: Purpose::Agent, uid, gid: uid, quotas, shared_semantic: share.is_some() },
             path: shared.mounts.join(wanted.name.as_str()),
             memory: memory.clone(),
@@ -108,15 +149,12 @@ impl Seat {
             number: AtomicU64::new(0),
             shared_number: AtomicU64::new(0),
             _name: name,
-        };
-        match seat.mount(fuse).await {
-            Ok(()) => Ok(seat),
-            Err(error) => {
-                seat.clear().await;
-                seat.forget_new();
-                Err(error.not_started())
-            }
         }
+    }
+
+    /// A copy of what holds `/mem/working`.
+    pub(crate) fn working(&self) -> std::io::Result<Option<OwnedFd>> {
+        self.working.as_deref().map(OwnedFd::try_clone).transpose()
     }
 
     /// Serves a mount and puts it at its place. The one does not wait for the other.

@@ -82,9 +82,14 @@ pub(super) struct Client {
 impl Client {
     /// Starts to look for the server. The task that does ends when `closing` does, and with it a server that the daemon
     /// has started.
-    pub(super) fn start(program: Program, closing: oneshot::Receiver<()>) -> (Self, JoinHandle<()>) {
+    /// Mounts of an earlier daemon that are `kept` go on.
+    pub(super) fn start(
+        program: Program,
+        kept: BTreeSet<MountId>,
+        closing: oneshot::Receiver<()>,
+    ) -> (Self, JoinHandle<()>) {
         let (publish, link) = watch::channel(Link::default());
-        let watched = Watched::default();
+        let watched = Watched(Arc::new(Mutex::new(kept)));
         let keeper = Keeper { program, publish, watched: watched.clone(), pause: Duration::ZERO };
         (Self { link, watched }, tokio::spawn(keeper.run(closing)))
     }
@@ -222,7 +227,9 @@ impl Keeper {
 
     async fn connected(&self, asks: Asks, mut mounts: Vec<MountId>) {
         if self.publish.borrow().number == 0 {
-            for mount in mounts.drain(..) {
+            // Those of agents that this daemon has taken back are watched already.
+            let watched = self.watched.mounts().clone();
+            for mount in mounts.extract_if(.., |mount| !watched.contains(mount)) {
                 journal::warning(format_args!("the files of {} were left by an agentosd that was killed", mount.0));
                 // The answer comes before that to any order of this daemon's.
                 let ask = Ask { order: Order::End { mount }, fds: Vec::new(), answer: oneshot::channel().0 };

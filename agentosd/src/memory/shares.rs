@@ -64,8 +64,8 @@ struct Use {
 struct Served {
     serve: Serve,
     store: OwnedFd,
-    /// The link over which it is served.
-    number: u64,
+    /// The link over which it is served; `None` before it is, 0 when an earlier daemon had it served.
+    number: Option<u64>,
 }
 
 /// One agent's part in it, to be given back with [`Shared::leave`].
@@ -106,10 +106,20 @@ impl Shares {
 
 impl Shared {
     /// Takes part in a store, which is served from now on if it was not.
-    pub(super) async fn join(
+    pub(super) async fn join(&self, sharing: &Sharing, who: (&Caller, u32)) -> Result<Share, ControlError> {
+        self.take_part(sharing, who, None).await
+    }
+
+    /// The same for an agent that has its part already: an earlier daemon had the store served.
+    pub(super) async fn retake(&self, sharing: &Sharing, who: (&Caller, u32)) -> Result<Share, ControlError> {
+        self.take_part(sharing, who, Some(0)).await
+    }
+
+    async fn take_part(
         &self,
         sharing: &Sharing,
         (caller, server): (&Caller, u32),
+        number: Option<u64>,
     ) -> Result<Share, ControlError> {
         let share = self.shares.share(&sharing.store);
         let waited = tokio::time::timeout(PATIENCE, share.used.lock()).await;
@@ -125,7 +135,7 @@ impl Shared {
                 let mount = mount_of(&sharing.store);
                 let (uid, gid) = (server, server);
                 let serve = Serve { mount, purpose: Purpose::Shared, uid, gid, quotas, shared_semantic: false };
-                used.served = Some(Served { serve, store, number: 0 });
+                used.served = Some(Served { serve, store, number });
             }
         }
         if let Err(error) = self.keep(&share.path, &mut used).await {
@@ -155,16 +165,17 @@ impl Shared {
     async fn keep(&self, path: &Path, used: &mut Use) -> Result<u64, MemoryError> {
         let served = used.served.as_mut().ok_or(MemoryError::Gone)?;
         let current = self.client.link().borrow().clone();
-        if served.number > 0 && !current.lost(served.number, &served.serve.mount) {
-            return Ok(served.number);
+        if let Some(number) = served.number.filter(|number| !current.lost(*number, &served.serve.mount)) {
+            return Ok(number);
         }
         self.client.watch(&served.serve.mount);
         let fuse = tokio::task::block_in_place(|| mounts::unmount_all(path).and_then(|()| mounts::fuse()))?;
         let store = fcntl_dupfd_cloexec(&served.store, 0).map_err(MemoryError::of("hold the files of", path))?;
         let order = (Order::Serve(served.serve.clone()), vec![fuse.device, store]);
-        served.number = self.client.order(vec![order]).await?;
+        let number = self.client.order(vec![order]).await?;
+        served.number = Some(number);
         tokio::task::block_in_place(|| mounts::place(&fuse.root, path))?;
-        Ok(served.number)
+        Ok(number)
     }
 
     async fn end_unused(&self, path: &Path, used: &mut Use) {

@@ -3,7 +3,7 @@
 use super::{HOME, Own};
 use crate::caller::Caller;
 use sandbox::cgroup::CgroupLimits;
-use sandbox::plan::{Calls, Identity, Mount, Part, Place, Plan, Process, Rlimits, Rule};
+use sandbox::plan::{Calls, Identity, Mount, Part, Place, Plan, Process, Rlimits, Rule, WithoutDaemon};
 use std::path::{Path, PathBuf};
 
 /// The program's name.
@@ -129,6 +129,8 @@ fn plan(whom: Whom<'_>, (view, rules): (Vec<Mount>, Vec<Rule>), mut parts: Vec<P
         process: process(),
         output_limit: None,
         calls: Calls::Helper,
+        // Whoever asked for the action hears of no result.
+        without_daemon: WithoutDaemon::End,
     }
 }
 

@@ -1,5 +1,6 @@
 //! From a request and a policy to a plan. Pure: what is written here is what the stage does, and nothing else decides.
 
+mod absence;
 mod environment;
 pub(crate) mod executor;
 mod files;
@@ -17,7 +18,7 @@ use protocol::error::ControlError;
 use protocol::ids::AgentName;
 use protocol::vfs::Quotas;
 use sandbox::cgroup::CgroupLimits;
-use sandbox::plan::{Calls, Identity, Mount, Plan, Process, Rlimits, Rule, Template, Window};
+use sandbox::plan::{Calls, Identity, Mount, Plan, Process, Rlimits, Rule, Template, Window, WithoutDaemon};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -56,6 +57,13 @@ pub(crate) struct Launch {
     pub(crate) limits: Limits,
     /// What is visible and how: `read /usr`.
     pub(crate) view: Vec<String>,
+    /// What stands as long as it lives.
+    pub(crate) standing: Standing,
+}
+
+/// What the daemon itself must know of an agent as long as it lives.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
     /// For the server of its files.
     pub(crate) quotas: Quotas,
     /// What it remembers together with others.
@@ -107,18 +115,37 @@ pub(crate) fn launch(
         process: process(&request.command, env, cwd, request.stdio)?,
         output_limit: limits.output_bytes,
         calls: Calls::Agent,
+        without_daemon: WithoutDaemon::Stay(absence::of(&bound)),
     };
     let cgroup = group_limits(&limits);
+    let standing = standing_of(policy, &bound, (&variables, request.timeout_ms))?;
+    Ok(Launch { plan, cgroup, limits, view: seen.words, standing })
+}
+
+/// What stands of an agent that was launched under this policy.
+pub(crate) fn standing(
+    policy: &Effective,
+    variables: &Variables,
+    timeout_ms: Option<u64>,
+) -> Result<Standing, ControlError> {
+    let bound = policy.bind(variables).map_err(|error| ControlError::BadPolicy { message: error.to_string() })?;
+    standing_of(policy, &bound, (variables, timeout_ms))
+}
+
+fn standing_of(
+    policy: &Effective,
+    bound: &Bound,
+    (variables, timeout_ms): (&Variables, Option<u64>),
+) -> Result<Standing, ControlError> {
     let (quotas, sharing) = memory::divided(&bound.memory);
-    let table = Table::compile(policy, &variables, &[]);
+    let table = Table::compile(policy, variables, &[]);
     let table = table.map_err(|error| ControlError::BadPolicy { message: error.to_string() })?;
     let watching = Watching {
         answers: Answers::of(&table),
         wall: bound.limits.wall.as_ref().map(|wall| wall.value.duration()),
-        timeout: request.timeout_ms.map(Duration::from_millis),
+        timeout: timeout_ms.map(Duration::from_millis),
     };
-    let on_vfs_loss = bound.memory.on_vfs_loss();
-    Ok(Launch { plan, cgroup, limits, view: seen.words, quotas, sharing, on_vfs_loss, watching })
+    Ok(Standing { quotas, sharing, on_vfs_loss: bound.memory.on_vfs_loss(), watching })
 }
 
 /// A rule that nothing carries out stops the start: an operator would rely on it.

@@ -55,6 +55,15 @@ impl Link {
         send_all(&mut self.orders, self.socket.as_fd()).map(drop)
     }
 
+    /// Waits until every order has gone.
+    pub(super) async fn flushed(&mut self) -> io::Result<()> {
+        while !self.orders.is_empty() {
+            self.socket.writable().await?;
+            self.write()?;
+        }
+        Ok(())
+    }
+
     /// The next report. Safe to cancel.
     pub(crate) async fn next(&mut self) -> io::Result<Reported> {
         loop {

@@ -1,12 +1,17 @@
-//! A stage as the daemon sees it: a child process, a socket to it, and the control group that its agent is held in.
+//! A stage as the daemon sees it: a process, a socket to it, and the control group that its agent is held in. It may be
+//! another daemon's child: it outlives the one that started it.
 
+mod claim;
 mod link;
 mod pool;
+mod remains;
 
 use crate::journal;
+pub(crate) use claim::{Claimed, Claims, claim_all};
 pub(crate) use link::Link;
-pub(crate) use pool::{Pool, Recipe};
+pub(crate) use pool::{Pool, Recipe, slot_number};
 
+use remains::Remains;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sandbox::cgroup::{Cgroup, CgroupError, CgroupLimits};
@@ -14,13 +19,13 @@ use sandbox::message::{Failure, Order, Report};
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// How long a stage may take for a step; a mount of an unreachable network file system can hang for ever.
 pub(crate) const STEP_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a stage that was told to end may take.
-const END_PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+/// How long a stage may take to read that it is dismissed.
+const DISMISSAL: Duration = Duration::from_secs(1);
 
 /// Thousandths of a processor that no host has.
 const NO_CPU_LIMIT: u64 = 10_000_000;
@@ -71,29 +76,22 @@ pub(crate) struct Stage {
     remains: Option<Remains>,
 }
 
-/// What must be cleared away, and how far it is from gone.
-#[derive(Debug)]
-struct Remains {
-    child: Child,
-    cgroup: Cgroup,
-}
-
 impl Stage {
     /// Starts a stage and waits until it is prepared.
     async fn prepare(recipe: Recipe, slot: String) -> Result<Self, StageError> {
         let (preset, template) = (recipe.preset, recipe.template.clone());
+        let claim = recipe.claims.of(&slot);
+        let place = claim.socket.clone();
         let started = tokio::task::spawn_blocking(move || start(&recipe, &slot));
-        let (socket, child, cgroup) = started.await.map_err(|_| StageError::Ending)??;
+        let (socket, process, cgroup) = started.await.map_err(|_| StageError::Ending)??;
+        let remains = Remains { process, cgroup: cgroup.clone(), place };
         let mut link = Link::new(socket)?;
-        let order = Order::Prepare { cgroup: cgroup.clone(), template };
+        let order = Order::Prepare { cgroup: cgroup.clone(), template, claim };
         match prepared(&mut link, &order).await {
-            Ok((init, init_pid)) => {
-                let remains = Some(Remains { child, cgroup: cgroup.clone() });
-                Ok(Self { link, cgroup, preset, init_pid, _init: init, remains })
-            }
+            Ok((init, init_pid)) => Ok(Self { link, cgroup, preset, init_pid, _init: init, remains: Some(remains) }),
             Err(error) => {
                 drop(link);
-                bury_on_a_thread(Remains { child, cgroup }).await;
+                remains.bury_on_a_thread().await;
                 Err(error)
             }
         }
@@ -132,10 +130,26 @@ impl Stage {
     /// Ends the stage and whatever it holds, reaps it, and removes its control group.
     pub(crate) async fn bury(mut self) {
         let remains = self.remains.take();
-        // Its end of file tells the stage to kill PID 1 and to end.
+        self.dismiss();
+        // One that does not read is killed with its group.
+        if !matches!(tokio::time::timeout(DISMISSAL, self.link.flushed()).await, Ok(Ok(()))) {
+            journal::warning(format_args!("agentos-stage in {} takes no orders", self.cgroup.unified().display()));
+        }
         drop(self);
         if let Some(remains) = remains {
-            bury_on_a_thread(remains).await;
+            remains.bury_on_a_thread().await;
+        }
+    }
+
+    /// Lets go of it: it goes on, and the next daemon claims it.
+    pub(crate) fn leave(mut self) {
+        self.remains = None;
+    }
+
+    fn dismiss(&mut self) {
+        // One that cannot be told is killed by whoever waits for its end.
+        if let Err(error) = self.link.order(&Order::Dismiss, Vec::new()) {
+            journal::warning(format_args!("agentos-stage takes no orders: {error}"));
         }
     }
 }
@@ -145,6 +159,7 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         if let Some(remains) = self.remains.take() {
+            self.dismiss();
             std::thread::spawn(move || remains.bury_or_say());
         }
     }
@@ -171,7 +186,7 @@ pub(crate) fn pid_of(pidfd: &OwnedFd) -> io::Result<i32> {
     pid.filter(|pid| *pid > 0).ok_or_else(|| io::Error::other("a pidfd of a process that has ended"))
 }
 
-fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageError> {
+fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, OwnedFd, Cgroup), StageError> {
     recipe.store.stock();
     recipe.memory.stock();
     let cgroup = recipe.hierarchies.create(slot)?;
@@ -181,7 +196,7 @@ fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageE
             spawn(&recipe.program).map_err(|source| StageError::Spawn { program, source })
         });
     match started {
-        Ok((socket, child)) => Ok((socket, child, cgroup)),
+        Ok((socket, process)) => Ok((socket, process, cgroup)),
         Err(error) => {
             cgroup.remove()?;
             Err(error)
@@ -189,42 +204,15 @@ fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, Child, Cgroup), StageE
     }
 }
 
-fn spawn(program: &Path) -> io::Result<(OwnedFd, Child)> {
+/// Our end of the socket, and the stage's pidfd: whoever buries it may not be its parent.
+fn spawn(program: &Path) -> io::Result<(OwnedFd, OwnedFd)> {
     let (ours, theirs) = link::pair()?;
     let mut command = Command::new(program);
     // Nothing that the standard library would have to fork for (a directory, a user): posix_spawn copies no page tables,
     // and a copy would cost the daemon a page fault for each page that it then writes.
     command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).env_clear();
     let child = command.spawn()?;
-    Ok((ours, child))
-}
-
-async fn bury_on_a_thread(remains: Remains) {
-    if let Err(error) = tokio::task::spawn_blocking(move || remains.bury_or_say()).await {
-        journal::error(format_args!("cannot clear away an ended agent: {error}"));
-    }
-}
-
-impl Remains {
-    fn bury_or_say(self) {
-        if let Err(error) = self.bury() {
-            journal::error(format_args!("cannot clear away an ended agent: {}", journal::sentence(&error)));
-        }
-    }
-
-    fn bury(mut self) -> Result<(), StageError> {
-        // It reaps PID 1 before it ends; killed earlier it would leave that to the host's PID 1.
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).ok_or(StageError::Silent)?;
-        let handle = pidfd_open(pid, PidfdFlags::empty()).map_err(io::Error::from)?;
-        let ended = poll(&mut [PollFd::new(&handle, PollFlags::IN)], Some(&END_PATIENCE)).map_err(io::Error::from)?;
-        if ended == 0 {
-            journal::error(format_args!("agentos-stage (pid {}) did not end and is killed", self.child.id()));
-            self.child.kill()?;
-        }
-        self.child.wait()?;
-        if self.cgroup.populated()? {
-            self.cgroup.kill()?;
-        }
-        Ok(self.cgroup.remove()?)
-    }
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
+    // Nobody else reaps it, so that the number is its own.
+    Ok((ours, pidfd_open(pid, PidfdFlags::empty())?))
 }

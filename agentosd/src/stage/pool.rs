@@ -3,7 +3,7 @@
 //! One task owns the spares. One that was taken is replaced when no launch has come for a moment, because making
 //! namespaces and groups takes locks that the launch itself needs; only when few are left, at once.
 
-use super::{Stage, StageError};
+use super::{Claims, Stage, StageError};
 use crate::journal;
 use crate::memory::Memory;
 use crate::store::Store;
@@ -20,6 +20,14 @@ const TOGETHER: usize = 16;
 /// How long no launch must have come before spares are made; a launch takes a few milliseconds.
 const QUIET: Duration = Duration::from_millis(15);
 
+/// What the names of groups begin with.
+const SLOT: &str = "agent-";
+
+/// The number of a group of ours.
+pub(crate) fn slot_number(name: &str) -> Option<u64> {
+    name.strip_prefix(SLOT)?.parse().ok()
+}
+
 type Asked = oneshot::Sender<Result<Stage, StageError>>;
 
 /// How stages are made.
@@ -29,6 +37,10 @@ pub(crate) struct Recipe {
     pub(crate) program: PathBuf,
     /// Where control groups are made.
     pub(crate) hierarchies: Hierarchies,
+    /// How another daemon can claim them.
+    pub(crate) claims: Claims,
+    /// Slots up to this one are those of stages that were claimed.
+    pub(crate) last_slot: u64,
     /// Where a directory is made for each.
     pub(crate) store: Store,
     /// Where file systems are made for each.
@@ -51,12 +63,12 @@ impl Pool {
         let (asks, asked) = mpsc::unbounded_channel();
         let (finished, results) = mpsc::unbounded_channel();
         let keeper = Keeper {
-            recipe,
             spares,
             ready: VecDeque::new(),
             waiting: VecDeque::new(),
             preparing: 0,
-            slots: 0,
+            slots: recipe.last_slot,
+            recipe,
             last_taken: None,
             discouraged: false,
             finished,
@@ -192,7 +204,7 @@ impl Keeper {
             self.preparing += 1;
             self.slots += 1;
             let recipe = self.recipe.clone();
-            let (slot, finished) = (format!("agent-{}", self.slots), self.finished.clone());
+            let (slot, finished) = (format!("{SLOT}{}", self.slots), self.finished.clone());
             tokio::spawn(async move {
                 let result = Stage::prepare(recipe, slot).await;
                 // The keeper waits for every result before it ends.

@@ -1,7 +1,7 @@
-//! What a daemon that was killed has left: its agents are ended, and their records say so.
-//!
-//! A stage ends its agent when the daemon is gone, so that this is mostly done; but a group is looked at, not trusted.
+//! What an earlier daemon has left: agents that run are taken back; what else lives in a group of ours is ended, and
+//! records of agents that do not run any more say so.
 
+use super::returning::{All, Returning};
 use crate::agent;
 use crate::daemon::Daemon;
 use crate::journal;
@@ -10,19 +10,21 @@ use crate::store::Record;
 use anyhow::Context as _;
 use protocol::agent::{Exit, State};
 use protocol::event::{Event, What};
+use protocol::ids::AgentId;
 use sandbox::cgroup::{Cgroup, CgroupError, Hierarchies};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Kills and removes every group in our directories; nothing of this daemon is in them yet.
-pub(super) fn clear(hierarchies: &Hierarchies) {
+/// Kills and removes every group in our directories that is not kept; nothing of this daemon is in them yet.
+pub(super) fn clear(hierarchies: &Hierarchies, kept: &BTreeSet<String>) {
     let names = match hierarchies.existing() {
         Ok(names) => names,
         Err(error) => return journal::error(format_args!("{}", journal::sentence(&error))),
     };
-    for name in names {
-        journal::warning(format_args!("the group {name} was left by an agentosd that was killed; it is ended"));
+    for name in names.into_iter().filter(|name| !kept.contains(name)) {
+        journal::warning(format_args!("the group {name} was left by an earlier agentosd; it is ended"));
         if let Err(error) = end(&hierarchies.group(&name)) {
             journal::error(format_args!("cannot end the group {name}: {}", journal::sentence(&error)));
         }
@@ -45,10 +47,17 @@ fn end(group: &Cgroup) -> Result<(), CgroupError> {
     }
 }
 
-/// Lists the agents of before; those that were alive are ended now. Removes what is more than is kept.
-pub(super) fn take_back(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
+/// Lists the agents of before. Those that run are taken back; those that should and do not have ended. Removes what is
+/// more than is kept.
+pub(super) async fn take_back(daemon: &Arc<Daemon>, mut running: All) -> anyhow::Result<()> {
     let mut kept = Vec::new();
     for record in daemon.store.load()? {
+        if let Ok(record) = &record
+            && let Some(returning) = running.take(record.agent.id)
+        {
+            take_back_running(daemon, returning, record.clone()).await;
+            continue;
+        }
         match record {
             Ok(record) if record.remove => daemon.store.remove(record.agent.id)?,
             Ok(record) => {
@@ -63,8 +72,22 @@ pub(super) fn take_back(daemon: &Arc<Daemon>) -> anyhow::Result<()> {
             Err(error) => journal::warning(format_args!("a record is not listed: {}", journal::sentence(&error))),
         }
     }
+    // What cannot be read was lost or damaged; the agent is there, and its stage knows what it is.
+    for returning in running.rest() {
+        let record = returning.record();
+        journal::warning(format_args!("the record of {}, which runs, is lost and made anew", record.agent.name));
+        daemon.store.recreate(&record)?;
+        take_back_running(daemon, returning, record).await;
+    }
     daemon.keep(kept);
     Ok(())
+}
+
+async fn take_back_running(daemon: &Arc<Daemon>, returning: Returning, record: Record) {
+    let name = record.agent.name.clone();
+    if let Err(error) = returning.take_back(daemon, record).await {
+        journal::error(format_args!("the agent {name} cannot be taken back and is ended: {error}"));
+    }
 }
 
 fn ended(daemon: &Daemon, mut record: Record) -> anyhow::Result<Record> {
@@ -82,10 +105,20 @@ fn ended(daemon: &Daemon, mut record: Record) -> anyhow::Result<Record> {
     Ok(record)
 }
 
-/// Removes the sockets of agents that an earlier daemon had.
-pub(super) fn clear_sockets(directory: &Path) -> anyhow::Result<()> {
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+/// Removes the sockets of agents that do not run any more.
+pub(super) fn clear_sockets(directory: &Path, kept: &BTreeSet<AgentId>) -> anyhow::Result<()> {
+    let cleared = || {
+        let kept: BTreeSet<String> = kept.iter().map(ToString::to_string).collect();
+        for entry in directory.read_dir()? {
+            let entry = entry?;
+            if entry.file_name().to_str().is_none_or(|name| !kept.contains(name)) {
+                std::fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    };
+    match cleared() {
+        Err(error) if std::io::Error::kind(&error) != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| format!("cannot clear {}", directory.display()))
         }
         _ => Ok(()),

@@ -82,6 +82,14 @@ impl Cgroup {
         Ok(continued)
     }
 
+    /// Whether the group is stopped: [`Self::stop`] leaves it frozen.
+    ///
+    /// # Errors
+    /// [`CgroupError::File`].
+    pub fn frozen(&self) -> Result<bool, CgroupError> {
+        Ok(super::read(&self.unified.join("cgroup.freeze"))?.trim() == "1")
+    }
+
     fn freeze(&self, cancel: &Cancel) -> Result<(), CgroupError> {
         cancel.step(|| write(&self.unified.join("cgroup.freeze"), "1"))?;
         self.wait_for_event("frozen 1", "freeze", cancel)

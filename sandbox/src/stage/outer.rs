@@ -1,29 +1,43 @@
 //! The outer half: carries out orders, pumps streams, and reports. Root, single-threaded, outside the agent's cgroup.
 
+mod absence;
+mod claim;
 mod end;
 mod launch;
 mod process;
 mod remount;
 mod spare;
+mod waiting;
 
 use super::inner;
 use super::prepare::{Init, prepare};
 use super::step::{Attempt as _, Step, StepError};
 use super::streams::{Clients, Log};
 use super::template::Furnished;
-use crate::message::{Failure, Order, ProcessNumber, Received, Receiver, Report, Sending, send};
-use crate::plan::{Identity, Template};
+use crate::cgroup::Cgroup;
+use crate::message::{Failure, Kept, Order, ProcessNumber, Received, Receiver, Report, Sending, send};
+use crate::plan::{Identity, Template, WithoutDaemon};
+use absence::Absence;
+use claim::Door;
 use process::Running;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Instant;
 
 /// Everything the outer half holds.
-struct Outer<'a> {
-    daemon: &'a OwnedFd,
+struct Outer {
+    /// `None` while there is none.
+    daemon: Option<OwnedFd>,
     orders: Receiver,
+    /// Where the next daemon comes.
+    door: Door,
+    absence: Option<Absence>,
+    without_daemon: WithoutDaemon,
+    /// For the next daemon.
+    kept: Vec<(Kept, OwnedFd)>,
+    cgroup: Cgroup,
     init: Init,
     /// Orders to PID 1 that its socket did not take yet: it reads nothing while the agent is stopped.
     asked: VecDeque<Sending>,
@@ -37,7 +51,14 @@ struct Outer<'a> {
     agent: Identity,
     log: Option<Log>,
     running: BTreeMap<ProcessNumber, Running>,
+    /// The last further process.
+    last: ProcessNumber,
+    /// Further processes that have ended while no daemon was there.
+    unheard: Vec<(ProcessNumber, i32)>,
+    main_pidfd: Option<OwnedFd>,
     main_status: Option<i32>,
+    /// Nothing of the agent lives any more, and its streams are drained.
+    finished: bool,
     /// Only PID 1 is left inside.
     alone: bool,
     spent_reported: bool,
@@ -52,25 +73,31 @@ enum Main {
     Failed,
 }
 
-/// Runs the outer half until the agent has ended or the daemon is gone.
+/// Runs the outer half until it is dismissed, or the daemon is gone and nothing shall stay.
 ///
 /// # Errors
 /// When the socket to the daemon fails.
-pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
+pub(super) fn run(daemon: OwnedFd) -> io::Result<()> {
     let mut orders = Receiver::default();
-    let (cgroup, template) = match orders.receive(daemon)? {
-        Received::Message(Order::Prepare { cgroup, template }, _) => (cgroup, template),
+    let (cgroup, template, claim) = match orders.receive(&daemon)? {
+        Received::Message(Order::Prepare { cgroup, template, claim }, _) => (cgroup, template, claim),
         Received::End => return Ok(()),
         other => return Err(io::Error::other(format!("the first order is {other:?}"))),
     };
-    let init = match prepare(&cgroup) {
-        Ok(init) => init,
-        Err(error) => return report_failure(daemon, error),
+    let prepared = Door::open(&claim).and_then(|door| Ok((door, prepare(&cgroup)?)));
+    let (door, init) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return report_failure(Some(&daemon), error),
     };
     let agent = Identity { uid: 0, gid: 0 };
     let mut outer = Outer {
-        daemon,
+        daemon: Some(daemon),
         orders,
+        door,
+        absence: None,
+        without_daemon: WithoutDaemon::End,
+        kept: Vec::new(),
+        cgroup,
         init,
         asked: VecDeque::new(),
         reports: Receiver::default(),
@@ -80,7 +107,11 @@ pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
         agent,
         log: None,
         running: BTreeMap::new(),
+        last: 0,
+        unheard: Vec::new(),
+        main_pidfd: None,
         main_status: None,
+        finished: false,
         alone: false,
         spent_reported: false,
         main: Main::Unsaid,
@@ -89,31 +120,21 @@ pub(super) fn run(daemon: &OwnedFd) -> io::Result<()> {
         Ok(()) => outer.serve(),
         Err(error) => Err(error),
     };
-    if outer.alone {
-        outer.wait_for_dismissal()?;
-    }
     // Whatever happened: nothing inside outlives the stage.
     outer.end_init()?;
     match result {
         Ok(()) => Ok(()),
-        Err(error) => report_failure(daemon, error),
+        Err(error) => report_failure(outer.daemon.as_ref(), error),
     }
 }
 
-fn report_failure(daemon: &OwnedFd, error: StepError) -> io::Result<()> {
+/// The last words of a stage that cannot go on.
+fn report_failure(daemon: Option<&OwnedFd>, error: StepError) -> io::Result<()> {
+    let Some(daemon) = daemon else { return Err(io::Error::other(Failure::from(error))) };
     send(daemon.as_fd(), &Report::Failed { process: 0, failure: error.into() }, &[])
 }
 
-/// What a round of waiting found ready.
-struct Ready {
-    daemon: bool,
-    init_socket: bool,
-    init_takes: bool,
-    init_ended: bool,
-    mounts: bool,
-}
-
-impl Outer<'_> {
+impl Outer {
     /// The loop of the outer half's life.
     fn serve(&mut self) -> Step {
         loop {
@@ -131,6 +152,13 @@ impl Outer<'_> {
             if ready.daemon && !self.take_order()? {
                 return Ok(());
             }
+            if ready.claim {
+                self.take_claim()?;
+            }
+            if ready.refused {
+                self.refuse();
+            }
+            self.act_on_absence()?;
             if ready.mounts {
                 self.refresh()?;
             }
@@ -142,42 +170,23 @@ impl Outer<'_> {
         }
     }
 
-    fn wait(&self) -> Step<Ready> {
-        let asked = if self.asked.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
-        let mut fds = vec![
-            PollFd::new(self.daemon, PollFlags::IN),
-            PollFd::new(&self.init.socket, asked),
-            PollFd::new(&self.init.pidfd, PollFlags::IN),
-        ];
-        let spent = self.log.as_ref().is_some_and(|log| log.spent);
-        let interests: Vec<_> = self.running.values().flat_map(|running| running.interests(spent)).collect();
-        fds.extend(interests.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)));
-        let watched = self.watched();
-        let watch = fds.len();
-        fds.extend(watched.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)));
-        // A client that does not read may delay the report of an exit, and a spare may rest from watching; nothing wakes
-        // the poll when their time is up.
-        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-        let resting = self.furnished.is_some() && watched.is_none();
-        let timeout = (resting || self.running.values().any(Running::leaving)).then_some(&second);
-        match poll(&mut fds, timeout) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error).attempt("wait"),
-        }
-        let found = |index: usize| fds.get(index).map_or(PollFlags::empty(), PollFd::revents);
-        let ready = |index: usize| !found(index).difference(PollFlags::OUT).is_empty();
-        let init_takes = found(1).contains(PollFlags::OUT);
-        Ok(Ready { daemon: ready(0), init_socket: ready(1), init_takes, init_ended: ready(2), mounts: ready(watch) })
+    /// The next order; `None` when the daemon is gone, or there is none.
+    fn order(&mut self) -> Step<Received<Order>> {
+        let Some(daemon) = &self.daemon else { return Ok(Received::End) };
+        self.orders.receive(daemon).attempt("read an order")
     }
 
-    /// Carries out one order; false when the daemon is gone.
+    /// Carries out one order; false when the stage is to end.
     fn take_order(&mut self) -> Step<bool> {
-        let (order, fds) = match self.orders.receive(self.daemon).attempt("read an order")? {
+        let (order, fds) = match self.order()? {
             Received::Message(order, fds) => (order, fds),
             Received::Nothing => return Ok(true),
-            Received::End => return Ok(false),
+            Received::End => return Ok(self.lose_daemon()),
         };
         match order {
+            Order::Dismiss => return Ok(false),
+            Order::Keep { kept } => self.kept = kept.into_iter().zip(fds).collect(),
+            Order::Claim { .. } => return Err(io::Error::other("it is claimed already")).attempt("be claimed"),
             Order::Served => return Err(io::Error::other("nothing waits for it")).attempt("mount the agent's files"),
             Order::Prepare { .. } => return Err(io::Error::other("it is prepared already")).attempt("prepare"),
             Order::Launch { plan } => self.launch(&plan, fds).map_err(|error| self.explained(error))?,
@@ -249,8 +258,12 @@ impl Outer<'_> {
         }
         for (report, fd) in &news {
             match report {
-                Report::Started { process: 0 } => self.main = Main::Started,
+                Report::Started { process: 0 } => {
+                    self.main = Main::Started;
+                    self.main_pidfd = fd.as_ref().and_then(|fd| fd.try_clone().ok());
+                }
                 Report::Failed { process: 0, .. } => self.main = Main::Failed,
+                Report::Exited { process, status } if self.daemon.is_none() => self.unheard.push((*process, *status)),
                 _ => {}
             }
             let fds: Vec<_> = fd.iter().map(std::os::fd::AsFd::as_fd).collect();
@@ -274,8 +287,13 @@ impl Outer<'_> {
         error
     }
 
-    fn tell(&self, report: &Report, fds: &[std::os::fd::BorrowedFd<'_>]) -> Step {
-        send(self.daemon.as_fd(), report, fds).attempt("report to the daemon")
+    /// Tells the daemon, if one is there. One that is just gone is missed when its orders are looked for.
+    fn tell(&self, report: &Report, fds: &[BorrowedFd<'_>]) -> Step {
+        let Some(daemon) = &self.daemon else { return Ok(()) };
+        match send(daemon.as_fd(), report, fds) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset) => Ok(()),
+            told => told.attempt("report to the daemon"),
+        }
     }
 
     fn ask(&self, order: &inner::Order, fds: Vec<OwnedFd>) -> Step {

@@ -16,6 +16,8 @@ use std::os::fd::OwnedFd;
 pub(super) struct Init {
     /// Its pidfd.
     pub(super) pidfd: OwnedFd,
+    /// Its number on the host.
+    pub(super) pid: i32,
     /// Where it takes orders and reports.
     pub(super) socket: OwnedFd,
     /// Its mount namespace. Held, it is taken down by the outer half's end, and not by whichever process inside is the
@@ -47,5 +49,5 @@ pub(super) fn prepare(cgroup: &Cgroup) -> Step<Init> {
     let namespace = std::path::PathBuf::from(format!("/proc/{pid}/ns/mnt"));
     let mounts = rustix::fs::open(&namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .attempt_on("open the mount namespace", &namespace)?;
-    Ok(Init { pidfd, socket: ours, mounts })
+    Ok(Init { pidfd, pid, socket: ours, mounts })
 }

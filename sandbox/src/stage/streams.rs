@@ -182,6 +182,11 @@ impl Streams {
         self.client_gone = false;
     }
 
+    /// Whether a client takes the output.
+    pub(super) fn has_client(&self) -> bool {
+        self.waiting.is_some() || self.outputs.iter().any(|output| output.client.is_some())
+    }
+
     /// Lets go of the client. Its input does not count as ended: the process goes on without it.
     pub(super) fn detach(&mut self) {
         self.waiting = None;

@@ -3,8 +3,8 @@
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use sandbox::cgroup::{Cgroup, CgroupLimits, Hierarchies};
-use sandbox::message::{Failure, Order, Received, Receiver, Report, send};
-use sandbox::plan::{Caller, Calls, Identity, Mount, Plan, Process, Rlimits, Rule, Template};
+use sandbox::message::{Claim, Failure, Key, Order, Received, Receiver, Report, send};
+use sandbox::plan::{Caller, Calls, Identity, Mount, Plan, Process, Rlimits, Rule, Template, WithoutDaemon};
 use std::fs::File;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::process::{Child, Command, Stdio};
@@ -18,6 +18,8 @@ pub(crate) struct Stage {
     hierarchies: Hierarchies,
     /// PID 1 inside, as the host numbers it.
     pub(crate) init: i32,
+    /// Where it can be claimed.
+    pub(crate) place: std::path::PathBuf,
 }
 
 impl Stage {
@@ -38,8 +40,11 @@ impl Stage {
             .current_dir("/")
             .spawn()
             .expect("stage");
-        let mut stage = Self { child, socket: ours, receiver: Receiver::default(), cgroup, hierarchies, init: 0 };
-        stage.order(&Order::Prepare { cgroup: stage.cgroup.clone(), template }, &[]);
+        let place = std::env::temp_dir().join(format!("agentos-stage-{slot}-{}.sock", std::process::id()));
+        let mut stage =
+            Self { child, socket: ours, receiver: Receiver::default(), cgroup, hierarchies, init: 0, place };
+        let claim = Claim { socket: stage.place.clone(), key: Key::new("of the test".into()) };
+        stage.order(&Order::Prepare { cgroup: stage.cgroup.clone(), template, claim }, &[]);
         let (report, fds) = stage.report();
         assert!(matches!(report, Report::Prepared), "{report:?}");
         let [init] = &fds[..] else { panic!("the pidfd of PID 1") };
@@ -87,6 +92,9 @@ impl Stage {
 impl Drop for Stage {
     fn drop(&mut self) {
         self.cgroup.kill().expect("kill");
+        // It may have ended, and with it the socket.
+        send(self.socket.as_fd(), &Order::Dismiss, &[]).ok();
+        std::fs::remove_file(&self.place).ok();
         self.child.wait().expect("stage");
         self.cgroup.remove().expect("remove");
         self.hierarchies.close().expect("close");
@@ -134,6 +142,7 @@ pub(crate) fn plan(argv: &[&str]) -> Plan {
         },
         output_limit: Some(1 << 20),
         calls: Calls::Agent,
+        without_daemon: WithoutDaemon::End,
     }
 }
 

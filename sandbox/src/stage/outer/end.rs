@@ -3,7 +3,7 @@
 use super::super::step::{Attempt as _, Step};
 use super::process::Running;
 use super::{Main, Outer};
-use crate::message::Report;
+use crate::message::{Order, Received, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use std::io;
@@ -15,7 +15,7 @@ const CLIENT_PATIENCE: Duration = Duration::from_secs(5);
 /// What a process that was killed with the agent is reported with (`wait(2)`: killed by SIGKILL).
 const KILLED: i32 = libc::SIGKILL;
 
-impl Outer<'_> {
+impl Outer {
     /// Nothing of the agent lives any more; what it wrote last is still in the pipes.
     pub(super) fn finish(&mut self) -> Step {
         // Its last reports may have come after the look at its socket; that the main process ever ran may be among them.
@@ -37,20 +37,60 @@ impl Outer<'_> {
             }
             self.wait_streams(left)?;
         }
-        for (process, running) in &self.running {
-            if *process != 0 && running.announced {
-                self.tell(&Report::Exited { process: *process, status: KILLED }, &[])?;
-            }
-        }
         match self.main {
             Main::Started => {}
             Main::Failed => return Ok(()),
             Main::Unsaid => return Err(io::Error::other("it was killed before")).attempt("start the main process"),
         }
-        let status = self.main_status.unwrap_or(KILLED);
+        let gone = self.running.iter().filter(|(process, running)| **process != 0 && running.announced);
+        self.unheard.extend(gone.map(|(process, _)| (*process, KILLED)));
         // Closing our ends first lets a client read to the end before it hears of the exit.
         self.running.clear();
-        self.tell(&Report::Ended { status, output: self.log.as_ref().map_or(0, |log| log.total) }, &[])
+        self.finished = true;
+        self.tell_the_end()
+    }
+
+    /// Tells how it ended, until a daemon has heard of it and says so. That also lets the daemon answer before PID 1's end
+    /// takes the processors.
+    fn tell_the_end(&mut self) -> Step {
+        let status = self.main_status.unwrap_or(KILLED);
+        let ended = Report::Ended { status, output: self.log.as_ref().map_or(0, |log| log.total) };
+        loop {
+            if self.daemon.is_some() {
+                for (process, status) in &self.unheard {
+                    self.tell(&Report::Exited { process: *process, status: *status }, &[])?;
+                }
+                self.tell(&ended, &[])?;
+            }
+            if self.dismissed()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits for the dismissal; false when the end is to be told again, to another daemon.
+    fn dismissed(&mut self) -> Step<bool> {
+        loop {
+            let daemon = self.daemon.iter().map(|daemon| daemon.as_fd());
+            let mut fds: Vec<_> =
+                daemon.chain(self.door.interests()).map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)).collect();
+            match poll(&mut fds, None) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error).attempt("wait to be dismissed"),
+            }
+            if self.daemon.is_some() && !fds[0].revents().is_empty() {
+                match self.order()? {
+                    Received::Message(Order::Dismiss, _) => return Ok(true),
+                    // Whatever else was ordered came too late.
+                    Received::Message(..) | Received::Nothing => {}
+                    Received::End if self.lose_daemon() => {}
+                    Received::End => return Ok(true),
+                }
+            }
+            if self.take_claim()? {
+                return Ok(false);
+            }
+        }
     }
 
     /// Whether PID 1 has said something more, or has ended.
@@ -67,16 +107,6 @@ impl Outer<'_> {
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(error) => Err(error).attempt("wait for the streams"),
-        }
-    }
-
-    /// Lets the daemon answer before PID 1's end takes the processors; it lets go of the socket when it has.
-    pub(super) fn wait_for_dismissal(&self) -> io::Result<()> {
-        let mut fds = [PollFd::new(self.daemon, PollFlags::IN)];
-        let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-        match poll(&mut fds, Some(&second)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
         }
     }
 

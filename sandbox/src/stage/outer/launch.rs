@@ -18,13 +18,14 @@ use std::os::fd::OwnedFd;
 const BATCH: usize = 8;
 const _: () = assert!(BATCH <= MAX_FDS, "a batch fits beside a message");
 
-impl Outer<'_> {
+impl Outer {
     pub(super) fn launch(&mut self, plan: &Plan, mut fds: Vec<OwnedFd>) -> Step {
         if fds.is_empty() {
             return Err(io::Error::other("the log file is missing")).attempt("launch");
         }
         self.log = Some(Log::new(fds.remove(0), plan.output_limit));
         self.agent = plan.agent;
+        self.without_daemon = plan.without_daemon.clone();
         self.show(plan)?;
         if !plan.parts.is_empty() {
             self.wait_until_served()?;
@@ -42,12 +43,16 @@ impl Outer<'_> {
 
     /// Everything else is placed by now.
     fn wait_until_served(&mut self) -> Step {
-        match self.orders.receive(self.daemon).attempt("read an order")? {
-            Received::Message(Order::Served, _) => Ok(()),
-            Received::End => {
-                Err(io::Error::other("agentosd has let go of the stage")).attempt("mount the agent's files")
+        loop {
+            match self.order()? {
+                Received::Message(Order::Keep { kept }, fds) => self.kept = kept.into_iter().zip(fds).collect(),
+                Received::Message(Order::Served, _) => return Ok(()),
+                Received::End => {
+                    return Err(io::Error::other("agentosd has let go of the stage"))
+                        .attempt("mount the agent's files");
+                }
+                other => return Err(io::Error::other(format!("{other:?}"))).attempt("mount the agent's files"),
             }
-            other => Err(io::Error::other(format!("{other:?}"))).attempt("mount the agent's files"),
         }
     }
 
@@ -77,6 +82,7 @@ impl Outer<'_> {
                 (streams, ends.into())
             }
         };
+        self.last = self.last.max(process);
         self.running.insert(process, Running::new(ours, streams));
         let fds = std::iter::once(theirs).chain(ends).collect();
         self.ask_later(&inner::Order::Spawn { process, what, uid: self.agent.uid, gid: self.agent.gid }, fds)

@@ -19,7 +19,7 @@ pub(super) struct Running {
     /// Where the child reports until it executes its program.
     report: Option<OwnedFd>,
     receiver: Receiver,
-    /// From PID 1, when it has forked.
+    /// From PID 1, when it has forked; kept for the next daemon.
     pub(super) pidfd: Option<OwnedFd>,
     /// It was not started.
     pub(super) failure: Option<Failure>,
@@ -82,9 +82,11 @@ impl Running {
             return Ok(());
         }
         if self.report.is_none()
-            && let Some(pidfd) = self.pidfd.take()
+            && !self.announced
+            && let Some(pidfd) = &self.pidfd
         {
             self.announced = true;
+            let pidfd = pidfd.try_clone().attempt("copy a pidfd")?;
             news.push((Report::Started { process }, Some(pidfd)));
         }
         // What it writes before that is known waits in its pipes, so that the daemon hears of the start first.

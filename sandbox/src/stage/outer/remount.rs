@@ -14,7 +14,7 @@ use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-impl Outer<'_> {
+impl Outer {
     /// A failure is the daemon's to judge; the stage and the agent go on.
     pub(super) fn remount(&mut self, parts: &[Part]) -> Step {
         let replaced = parts::make(parts, self.agent).and_then(|view| self.replace_inside(view));

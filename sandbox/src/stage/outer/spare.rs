@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// keep its spares busy.
 const PAUSE: Duration = Duration::from_secs(1);
 
-impl Outer<'_> {
+impl Outer {
     pub(super) fn enter(&mut self) -> Step {
         self.ask(&inner::Order::Enter, Vec::new())?;
         self.confirm()?;

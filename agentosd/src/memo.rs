@@ -1,0 +1,102 @@
+//! What the daemon writes down of each agent for the daemon after it. Its stage keeps it, in memory and sealed, so that no
+//! file can be lost, cut off or changed: whoever claims the stage has what the launch was decided by.
+
+use crate::caller::Caller;
+use crate::sealed;
+use crate::store::Record;
+use policies::Effective;
+use sandbox::cgroup::{Cgroup, CgroupLimits};
+use sandbox::plan::Plan;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::os::fd::OwnedFd;
+
+/// The version that is written; a daemon reads this one and those before.
+const VERSION: u32 = 1;
+/// Bytes that no memo has: a plan is bounded by what a stage takes, a policy by its own bound.
+const MOST: u64 = 64 << 20;
+
+/// What is written down.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Memo {
+    version: u32,
+    /// The record as it was at the launch.
+    pub(crate) record: Record,
+    /// Where the agent is held.
+    pub(crate) cgroup: Cgroup,
+    /// Who started it.
+    pub(crate) caller: Caller,
+    /// How it is confined.
+    pub(crate) plan: Plan,
+    /// The limits of its group.
+    pub(crate) limits: CgroupLimits,
+    /// The policy, as the files that made it.
+    pub(crate) policy: PolicyText,
+    /// `.agents/security.md` as it was.
+    pub(crate) own_file: Option<String>,
+    /// After how many milliseconds from its start it is killed, whatever its policy says.
+    pub(crate) timeout_ms: Option<u64>,
+}
+
+/// A policy as text.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct PolicyText {
+    /// The profile's name, or the document's.
+    pub(crate) name: String,
+    /// Origin and text of every file, parents first.
+    pub(crate) sources: Vec<(String, String)>,
+}
+
+impl PolicyText {
+    /// Of this policy.
+    pub(crate) fn of(policy: &Effective) -> Self {
+        let sources = policy.sources.iter().map(|source| (source.origin.to_string(), source.text.to_string()));
+        Self { name: policy.name.clone(), sources: sources.collect() }
+    }
+}
+
+/// Of what one is made.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) record: Record,
+    pub(crate) caller: Caller,
+    pub(crate) plan: Plan,
+    pub(crate) limits: CgroupLimits,
+    pub(crate) policy: PolicyText,
+    pub(crate) own_file: Option<String>,
+    pub(crate) timeout_ms: Option<u64>,
+}
+
+impl Memo {
+    /// Of an agent that is held there.
+    pub(crate) fn new(parts: Parts, cgroup: Cgroup) -> Self {
+        let Parts { record, caller, plan, limits, policy, own_file, timeout_ms } = parts;
+        Self { version: VERSION, record, cgroup, caller, plan, limits, policy, own_file, timeout_ms }
+    }
+
+    /// As a stage keeps it.
+    pub(crate) fn sealed(&self) -> io::Result<OwnedFd> {
+        sealed::write("memo", &serde_json::to_vec(self)?)
+    }
+
+    /// What a stage has kept.
+    pub(crate) fn read(file: OwnedFd) -> io::Result<Self> {
+        Self::parse(&sealed::read(file, MOST)?)
+    }
+
+    /// From its bytes.
+    pub(crate) fn parse(bytes: &[u8]) -> io::Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let invalid = |message: String| io::Error::new(io::ErrorKind::InvalidData, message);
+        let wrong = |error: serde_json::Error| invalid(format!("a memo of an agent cannot be read: {error}"));
+        let Versioned { version } = serde_json::from_slice(bytes).map_err(wrong)?;
+        if version > VERSION {
+            let message = format!("a memo of version {version} is a newer agentosd's; this one knows {VERSION}");
+            return Err(invalid(message));
+        }
+        serde_json::from_slice(bytes).map_err(wrong)
+    }
+}

@@ -1,0 +1,145 @@
+//! Stages of an earlier daemon, found by their sockets and claimed.
+
+use super::remains::Remains;
+use super::{Link, Stage, StageError, pid_of};
+use crate::journal;
+use crate::memo::Memo;
+use rustix::net::sockopt::socket_peercred;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
+use rustix::process::{PidfdFlags, pidfd_open};
+use sandbox::message::{Claim, Holding, Kept, Key, Order, Report};
+use std::collections::BTreeMap;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The directory of the sockets, in the run directory.
+const DIRECTORY: &str = "stages";
+/// The key's file in the state directory, and its length in bytes.
+const KEY: &str = "stage.key";
+const KEY_LENGTH: usize = 32;
+/// How long a stage may take to answer: it can be waiting for an agent to freeze.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How stages can be claimed: where they listen, and what the claimant must know.
+#[derive(Clone, Debug)]
+pub(crate) struct Claims {
+    directory: PathBuf,
+    key: Key,
+}
+
+impl Claims {
+    /// Makes the directory, and the key when there is none. A key that was damaged is a new one: stages that know the old
+    /// one cannot be claimed, and are ended with their agents.
+    pub(crate) fn open(state: &Path, run: &Path) -> io::Result<Self> {
+        let directory = run.join(DIRECTORY);
+        DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
+        Ok(Self { directory, key: key(&state.join(KEY))? })
+    }
+
+    /// Of one stage.
+    pub(super) fn of(&self, slot: &str) -> Claim {
+        Claim { socket: self.directory.join(format!("{slot}.sock")), key: self.key.clone() }
+    }
+
+    fn sockets(&self) -> io::Result<Vec<PathBuf>> {
+        self.directory.read_dir()?.map(|entry| Ok(entry?.path())).collect()
+    }
+
+    /// Takes the directory away, when no stage is left.
+    pub(crate) fn close(&self) -> io::Result<()> {
+        std::fs::remove_dir(&self.directory)
+    }
+}
+
+fn key(path: &Path) -> io::Result<Key> {
+    match std::fs::read_to_string(path) {
+        Ok(text) if text.len() == 2 * KEY_LENGTH => return Ok(Key::new(text)),
+        Ok(_) => journal::warning(format_args!("{} is damaged and is made anew", path.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let mut bytes = [0; KEY_LENGTH];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let new = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(&new, path)?;
+    Ok(Key::new(text))
+}
+
+/// A stage of an earlier daemon, with its agent.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    /// It.
+    pub(crate) stage: Stage,
+    /// The main process's pidfd.
+    pub(crate) main: OwnedFd,
+    /// What it tells of itself.
+    pub(crate) holding: Holding,
+    /// What it has kept.
+    pub(crate) kept: BTreeMap<Kept, OwnedFd>,
+    /// What the daemon that launched it has written down.
+    pub(crate) memo: Memo,
+}
+
+/// Claims every stage that answers. What cannot be claimed is said, and its socket removed; what lives in its group is
+/// ended with the other leftovers.
+pub(crate) async fn claim_all(claims: &Claims) -> io::Result<Vec<Claimed>> {
+    let attempts: Vec<_> = claims
+        .sockets()?
+        .into_iter()
+        .map(|path| {
+            let key = claims.key.clone();
+            tokio::spawn(async move { (claim(&path, key).await, path) })
+        })
+        .collect();
+    let mut claimed = Vec::new();
+    for attempt in attempts {
+        match attempt.await.map_err(io::Error::other)? {
+            (Ok(stage), _) => claimed.push(stage),
+            (Err(error), path) => {
+                // A spare ends with its daemon, and leaves its socket.
+                if !matches!(&error, StageError::Socket(error) if error.kind() == io::ErrorKind::ConnectionRefused) {
+                    let error = journal::sentence(&error);
+                    journal::warning(format_args!("{} cannot be claimed: {error}", path.display()));
+                }
+                std::fs::remove_file(&path)?;
+            }
+        }
+    }
+    Ok(claimed)
+}
+
+async fn claim(path: &Path, key: Key) -> Result<Claimed, StageError> {
+    let socket = reach(path)?;
+    let peer = socket_peercred(&socket).map_err(io::Error::from)?;
+    let process = pidfd_open(peer.pid, PidfdFlags::empty()).map_err(io::Error::from)?;
+    let mut link = Link::new(socket)?;
+    link.order(&Order::Claim { key }, Vec::new())?;
+    let report = tokio::time::timeout(PATIENCE, link.next()).await.map_err(|_| StageError::Stuck)??;
+    let Some((Report::Claimed(holding), fds)) = report else { return Err(StageError::Silent) };
+    let mut fds = fds.into_iter();
+    let (init, main) = fds.next().zip(fds.next()).ok_or(StageError::Silent)?;
+    let mut kept: BTreeMap<Kept, OwnedFd> = holding.kept.iter().copied().zip(fds).collect();
+    let memo = kept.remove(&Kept::Memo).ok_or(StageError::Silent)?;
+    let memo = Memo::read(memo)?;
+    let init_pid = if holding.ended { pid_of(&init).unwrap_or(0) } else { pid_of(&init)? };
+    let remains = Remains { process, cgroup: memo.cgroup.clone(), place: path.to_owned() };
+    let cgroup = memo.cgroup.clone();
+    let stage = Stage { link, cgroup, preset: None, init_pid, _init: init, remains: Some(remains) };
+    Ok(Claimed { stage, main, holding, kept, memo })
+}
+
+fn reach(path: &Path) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
+}
