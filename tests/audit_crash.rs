@@ -46,6 +46,8 @@ fn round(daemon: &Daemon, (policy, out): (&Path, &Path), number: u32, chance: &m
     std::thread::sleep(Duration::from_millis(60) + chance.moment());
     daemon.crash_and_restart();
     let output = child.wait_with_output().expect("our own child");
+    // It has outlived the daemon.
+    let _ended = succeeded(daemon.agentctl(&["kill", "-9", &name]));
     let text = stdout(&output);
     let whole = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
     Told { acknowledged: whole.filter_map(|line| serde_json::from_str(line).ok()).collect() }

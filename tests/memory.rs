@@ -187,8 +187,10 @@ fn nothing_is_left_of_agents_that_have_ended_and_a_crash_loses_no_memory() {
     assert!(tree.join("mem").exists() && daemon.mounts() == 1, "the control");
     let served = daemon.vfs();
     daemon.crash_and_restart();
-    wait_until("what a killed daemon left to be taken away", SOON, || daemon.mounts() == 0 && !tree.exists());
+    assert!(tree.join("mem").exists() && daemon.mounts() == 1, "the agent lives, and has its files");
+    assert_eq!(stdout(&succeeded(agent.exec(&["/bin/cat", "/mem/semantic/kept"]))), "kept\n");
     drop(agent);
+    wait_until("what it had to be taken away", SOON, || daemon.mounts() == 0 && !tree.exists());
     let again = Launch::new("base").name("lasting");
     let kept = succeeded(sh(&daemon, &again, "cat /mem/semantic/kept"));
     assert_eq!(stdout(&kept), "kept\n");

@@ -178,10 +178,11 @@ fn what_is_shared_ends_with_its_last_agent_and_is_there_for_the_next() {
     let next = agent(&daemon, "three", &policy);
     assert_eq!(sh(&next, "cat /mem/semantic/kept"), "kept\nmore\n");
     daemon.crash_and_restart();
-    wait_until("what a killed daemon left to be taken away", SOON, || lines_about(&run) == 0);
+    assert_eq!(sh(&next, "cat /mem/semantic/kept; echo crashed >> /mem/semantic/kept"), "kept\nmore\n");
     drop(next);
+    wait_until("what they shared to be taken away", SOON, || lines_about(&run) == 0);
     let again = daemon.run_inside(&Launch::new(&policy).name("four"), &["/bin/cat", "/mem/semantic/kept"]);
-    assert_eq!(stdout(&succeeded(again)), "kept\nmore\n");
+    assert_eq!(stdout(&succeeded(again)), "kept\nmore\ncrashed\n");
 }
 
 #[test]

@@ -180,35 +180,6 @@ fn silent(traces: &[PathBuf]) {
 }
 
 #[test]
-fn agents_end_with_a_daemon_that_is_killed_and_the_next_one_says_so() {
-    if !tests::is_root() {
-        return;
-    }
-    let daemon = Daemon::start();
-    let (agents, traces) = writers(&daemon);
-    let uids: Vec<_> = agents.iter().map(tests::Agent::uid).collect();
-    assert!(uids.iter().all(|uid| !own_processes(*uid).is_empty()), "control");
-    let kept = daemon.spawn(&Launch::new("base"), &["sh", "-c", "echo kept; exit 5"]);
-    assert_eq!(kept.tell(&["wait"]).status.code(), Some(5));
-
-    daemon.crash_and_restart();
-    wait_until("the agents' end", SOON, || uids.iter().all(|uid| own_processes(*uid).is_empty()));
-    silent(&traces);
-    for agent in &agents {
-        let details = agent.inspect();
-        assert_eq!(details["agent"]["state"], "exited", "{details}");
-        assert_eq!(details["agent"]["exit"]["reason"], "daemon_gone", "{details}");
-        assert_eq!(agent.exec(&["true"]).status.code(), Some(4));
-    }
-    assert_eq!(kept.inspect()["agent"]["exit"]["code"].as_u64(), Some(5), "what ended before is remembered");
-    assert_eq!(kept.output(), "kept\n");
-    let output = daemon.run_inside(&Launch::new("base"), &["echo", "again"]);
-    assert_eq!(stdout(&output), "again\n", "the next daemon works: {}", stderr(&output));
-    let events = succeeded(daemon.agentctl(&["events", agents[0].name()]));
-    assert!(stdout(&events).contains("started under policy"), "the event log goes on: {}", stdout(&events));
-}
-
-#[test]
 fn an_orderly_end_ends_every_agent() {
     if !tests::is_root() {
         return;

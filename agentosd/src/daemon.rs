@@ -239,11 +239,18 @@ impl Daemon {
         self.tell_all(|| Request::Leave).await;
     }
 
-    async fn tell_all(&self, request: fn() -> Request) {
+    /// Stops every agent, and lets go of it.
+    pub(crate) async fn halt_all(&self, why: &str) {
+        self.tell_all(|| Request::Halt { why: why.to_owned() }).await;
+    }
+
+    async fn tell_all(&self, request: impl Fn() -> Request) {
         self.ending.store(true, Ordering::Release);
         // At the same time: each takes some milliseconds.
-        let told =
-            self.registry.all().into_iter().map(|handle| tokio::spawn(async move { handle.tell(request()).await }));
+        let told = self.registry.all().into_iter().map(|handle| {
+            let request = request();
+            tokio::spawn(async move { handle.tell(request).await })
+        });
         for told in told.collect::<Vec<_>>() {
             if let Err(error) = told.await {
                 crate::journal::error(format_args!("an agent could not be told to end: {error}"));

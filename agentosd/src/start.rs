@@ -16,6 +16,7 @@ use crate::daemon::Daemon;
 use crate::directories::{self, Held};
 use crate::doors::Control;
 use crate::events::EventLog;
+use crate::gate::Gate;
 use crate::group;
 use crate::journal;
 use crate::memory::{self, Memory};
@@ -31,7 +32,7 @@ use crate::uids::{LOCKS, Uids};
 use crate::{denial, preflight};
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
-use ending::{Closing, Ending, Signals};
+use ending::{Closing, Ending, INTEGRITY, IntegrityFailure, Signals};
 use protocol::doctor::{Check, Status};
 use protocol::vfs::Quotas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -60,7 +61,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             journal::error(format_args!("{error:#}"));
-            ExitCode::FAILURE
+            if error.is::<IntegrityFailure>() { ExitCode::from(INTEGRITY) } else { ExitCode::FAILURE }
         }
     }
 }
@@ -86,7 +87,12 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     let served = runtime.block_on(serve_until_told(flags, config));
     // Everything is put away. A thread may still wait for a caller's file system, which must not keep us.
     runtime.shutdown_timeout(LAST_WORK);
-    match served? {
+    let Served { ending, gate, _grounds } = served?;
+    // Nothing runs any more that could have a record.
+    let closed = audit::close(gate);
+    match ending {
+        Ending::Broken(why) => Err(IntegrityFailure(why).into()),
+        _ if closed.is_err() => closed.map(|()| ExitCode::FAILURE),
         Ending::Replaced => Err(ending::become_the_next(&program)),
         Ending::Whole | Ending::Leaving => Ok(ExitCode::SUCCESS),
     }
@@ -167,7 +173,15 @@ struct Grounds {
     claims: Claims,
 }
 
-async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Ending> {
+/// What is left at the end of everything that runs.
+struct Served {
+    ending: Ending,
+    gate: Arc<Gate>,
+    /// Another daemon begins when they are let go, and finds the log closed.
+    _grounds: Grounds,
+}
+
+async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Served> {
     // Asked for first, so that a signal during the start is not lost.
     let mut signals = Signals::catch()?;
     let (state, run) = (directories::hold(&flags.state_dir, 0o700)?, directories::hold(&flags.run_dir, 0o755)?);
@@ -178,11 +192,21 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Endin
     let claims = Claims::open(&state.path, &run.path).context("cannot prepare for stages")?;
     let grounds = Grounds { state, run, hierarchies: hierarchies?, claims };
     let store = Store::open(&grounds.state.path)?;
+    let gate = audit::open(&grounds.state.path, &config);
     let mut running = returning::find(&grounds.claims).await?;
+    let gate = match gate {
+        Ok(gate) => gate,
+        Err(error) => {
+            if error.is::<IntegrityFailure>() {
+                running.halt();
+            }
+            return Err(error);
+        }
+    };
     leftovers::clear(&grounds.hierarchies, &running.groups());
     let (alive, mut all_gone) = mpsc::channel(1);
     let denials = log.map_err(|error| journal::sentence(&error));
-    let daemon = Arc::new(assemble(&grounds, config, (checks, denials, alive), (store, &mut running))?);
+    let daemon = Arc::new(assemble(&grounds, config, (checks, denials, alive), (store, gate, &mut running))?);
     leftovers::take_back(&daemon, running).await?;
     let socket = grounds.run.path.join(SOCKET);
     let group = group::find(&daemon.config.group);
@@ -201,19 +225,26 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Endin
     let bounds = Bounds { admitted: Admitted::Operators(group), per_uid: daemon.config.max_connections_per_uid };
     let accepting = tokio::spawn(serve(listener, bounds, Control(Arc::clone(&daemon))));
     announce(&socket)?;
-    let ending = signals.next().await;
+    let ending = tokio::select! {
+        ending = signals.next() => ending,
+        why = daemon.gate.broken() => Ending::Broken(format!("the audit log: {why}")),
+    };
     service_manager::stopping();
     accepting.abort();
     if own_socket {
         // At once, so that a caller reads "not running" and does not wait for an answer.
         std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
     }
-    if ending == Ending::Whole {
-        journal::info(format_args!("ending, and every agent with it"));
-        daemon.end_all().await;
-    } else {
-        journal::info(format_args!("leaving; agents go on, and the next agentosd takes them back"));
-        daemon.leave_all().await;
+    match &ending {
+        Ending::Whole => {
+            journal::info(format_args!("ending, and every agent with it"));
+            daemon.end_all().await;
+        }
+        Ending::Leaving | Ending::Replaced => {
+            journal::info(format_args!("leaving; agents go on, and the next agentosd takes them back"));
+            daemon.leave_all().await;
+        }
+        Ending::Broken(why) => daemon.halt_all(&format!("integrity failure: {why}")).await,
     }
     // The pool's handle goes with the daemon, and whoever is alive holds a sender; see `Daemon::alive`.
     let closing = Closing {
@@ -221,12 +252,13 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Endin
         store: daemon.store.clone(),
         memory: daemon.memory.clone(),
         events: daemon.events.clone(),
-        gate: Arc::clone(&daemon.gate),
     };
+    let gate = Arc::clone(&daemon.gate);
     daemon.pool.close();
     drop(daemon);
     while all_gone.recv().await.is_some() {}
-    closing.close(grounds, ending).await.map(|()| ending)
+    closing.close(&grounds, &ending).await?;
+    Ok(Served { ending, gate, _grounds: grounds })
 }
 
 fn refuse_missing(checks: &[Check]) -> anyhow::Result<()> {
@@ -245,11 +277,10 @@ fn assemble(
     grounds: &Grounds,
     config: Config,
     (checks, denials, alive): (Vec<Check>, Result<denial::Log, String>, mpsc::Sender<()>),
-    (store, running): (Store, &mut returning::All),
+    (store, gate, running): (Store, Arc<Gate>, &mut returning::All),
 ) -> anyhow::Result<Daemon> {
     let path = store.events();
     let events = EventLog::open(&path).with_context(|| format!("cannot open the event log {}", path.display()))?;
-    let gate = audit::open(&grounds.state.path, &config)?;
     let spans = approvals::Spans { wait: config.approval_wait, valid: config.approval_valid };
     let approvals = Approvals::open(&grounds.state.path.join("approvals"), spans, config.approval_notify.clone())?;
     let uids = match running.uids() {

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::absence::WithoutDaemon;
 use crate::digest::Digest;
 use crate::effective::{Effective, FsRule, Limits};
 use crate::env::{EnvName, EnvValue};
@@ -38,6 +39,8 @@ pub struct Bound {
     pub limits: Limits,
     /// What it can remember.
     pub memory: Memory,
+    /// What becomes of it while no daemon is there.
+    pub without_daemon: WithoutDaemon,
     /// What the policy says and nothing enforces yet, each with its place.
     pub not_enforced: Vec<String>,
     /// The rules that fell away because there is no workspace, each with its place.
@@ -195,6 +198,7 @@ impl Effective {
             hostname: self.hostname.as_ref().map(|rule| rule.value.clone()),
             limits: self.limits.clone(),
             memory: self.memory.clone(),
+            without_daemon: self.without_daemon.clone(),
             not_enforced: self.not_enforced.clone(),
             dropped,
         })

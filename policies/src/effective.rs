@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::absence::WithoutDaemon;
 use crate::cores::Cores;
 use crate::digest::Digest;
 use crate::env::{EnvName, EnvValue};
@@ -36,6 +37,8 @@ pub struct Effective {
     pub limits: Limits,
     /// What it can remember.
     pub memory: Memory,
+    /// What becomes of it while no daemon is there.
+    pub without_daemon: WithoutDaemon,
     /// What it says of requests; a [`crate::Table`] is compiled from it.
     pub mediation: Mediation,
     /// What the policy says and nothing enforces yet, each with its place: the daemon refuses it or tells the operator.

@@ -9,6 +9,7 @@
 //! and nothing enforces yet is listed in [`Effective::not_enforced`], never dropped. The language is described in
 //! `docs/policy.md`.
 
+mod absence;
 mod agent_file;
 mod bind;
 mod cases;
@@ -43,6 +44,7 @@ mod template;
 mod time_span;
 mod values;
 
+pub use absence::{Orphaned, Requests, WithoutDaemon};
 pub use bind::{BindError, Bound, BoundEnv, BoundFs, Content};
 pub use cases::{CaseError, CaseFailure, CaseReport, CaseTable, RequestWords, WordsError, shipped_cases};
 pub use cores::Cores;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_saphyr::Spanned;
 
+use crate::absence::WithoutDaemon;
 use crate::digest::Digest;
 use crate::effective::{Effective, EnvRule, FsRule, Limits, Source};
 use crate::mediation::Mediation;
@@ -25,6 +26,7 @@ pub(crate) struct Merged {
     hostname: Option<Rule<Hostname>>,
     limits: SomeLimits,
     memory: Memory,
+    without_daemon: WithoutDaemon,
     mediation: Mediation,
     not_enforced: Vec<String>,
 }
@@ -86,6 +88,7 @@ impl Merged {
         override_with(&mut self.hostname, document, file.process.hostname.as_ref(), Hostname::clone);
         self.limits.add(document, &file.process.limits);
         self.memory.add(document, &file.memory);
+        self.without_daemon.add(document, &file.without_daemon);
         self.mediation.add(document);
         self.note_not_enforced(document);
     }
@@ -113,6 +116,7 @@ impl Merged {
             hostname: self.hostname,
             limits,
             memory: self.memory,
+            without_daemon: self.without_daemon,
             mediation: self.mediation,
             not_enforced: self.not_enforced,
         })

@@ -1,5 +1,6 @@
 //! A policy for people: the YAML of an [`Effective`] policy with the origin of each line.
 
+use crate::absence::WithoutDaemon;
 use crate::effective::{Effective, FsRule};
 use crate::env::EnvValue;
 use crate::mediation::Mediation;
@@ -39,6 +40,7 @@ pub fn render(policy: &Effective) -> String {
     }
     page.limits(policy);
     page.memory(&policy.memory);
+    page.without_daemon(&policy.without_daemon);
     page.mediation(&policy.mediation);
     page.list("filesystem:", policy.filesystem.is_empty());
     for rule in &policy.filesystem {
@@ -156,6 +158,16 @@ impl Page {
         self.entry("  ", "inodes", memory.inodes.as_ref());
         self.entry("  ", "semantic_shared", memory.semantic_shared.as_ref());
         self.entry("  ", "on_vfs_loss", memory.on_vfs_loss.as_ref());
+    }
+
+    fn without_daemon(&mut self, absence: &WithoutDaemon) {
+        if *absence == WithoutDaemon::default() {
+            return;
+        }
+        self.line("without_daemon:", None);
+        self.entry("  ", "requests", absence.requests.as_ref());
+        self.entry("  ", "orphan_after", absence.orphan_after.as_ref());
+        self.entry("  ", "orphan", absence.orphan.as_ref());
     }
 
     fn mediation(&mut self, mediation: &Mediation) {

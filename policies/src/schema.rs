@@ -8,6 +8,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer};
 use serde_saphyr::Spanned;
 
+use crate::absence::WithoutDaemonEntries;
 use crate::cores::Cores;
 use crate::env::EnvEntry;
 use crate::mediation::{ActionEntry, AnswerSignal, Kernel, NetworkEntry, OnViolationEntries, Rate, RuleEntry};
@@ -40,6 +41,8 @@ pub(crate) struct File {
     pub(crate) network: Option<Spanned<Vec<Spanned<NetworkEntry>>>>,
     #[serde(default)]
     pub(crate) memory: MemoryEntries,
+    #[serde(default)]
+    pub(crate) without_daemon: WithoutDaemonEntries,
     #[serde(default, deserialize_with = "present")]
     pub(crate) on_violation: Option<Spanned<OnViolationEntries>>,
 }

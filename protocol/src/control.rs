@@ -226,6 +226,9 @@ pub struct Rejoin {
     /// The further process.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exec: Option<ExecId>,
+    /// It is hung up when the connection closes, as after `Run` and `Exec`; otherwise only the client leaves, as after
+    /// `Attach`.
+    pub foreground: bool,
 }
 
 /// The answer: at once, and again at the end.

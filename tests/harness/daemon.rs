@@ -220,11 +220,60 @@ impl Daemon {
     pub fn crash_and_restart(&self) {
         // In between its uids are nobody's, and another daemon of this process would take them.
         let _alone = COMING_AND_GOING.lock().unwrap_or_else(PoisonError::into_inner);
+        self.crash();
+        self.start_again();
+    }
+
+    /// Kills it as a crash would. Agents that it has go on, so that a test starts it again before it ends.
+    ///
+    /// # Panics
+    /// When it cannot be killed.
+    pub fn crash(&self) {
         let mut child = self.lock_child();
         child.kill().expect("SIGKILL of our own child");
         child.wait().expect("our own child");
+    }
+
+    /// Has it end and leave its agents to the next one.
+    ///
+    /// # Panics
+    /// When it does not end well.
+    pub fn leave(&self) {
+        let mut child = self.lock_child();
+        kill_process(Pid::from_child(&child), Signal::USR1).expect("our own child");
+        assert!(child.wait().expect("our own child").success(), "it leaves: {}", self.log());
+    }
+
+    /// Has it execute itself anew.
+    ///
+    /// # Panics
+    /// When it is not ready again within 10 s.
+    pub fn replace(&self) {
+        let ready = || self.log().matches("agentosd ready").count();
+        let before = ready();
+        kill_process(Pid::from_child(&self.lock_child()), Signal::USR2).expect("our own child");
+        wait_until("agentosd in place of itself", READY, || ready() > before);
+    }
+
+    /// Starts another on the directories of one that has ended.
+    pub fn start_again(&self) {
+        let mut child = self.lock_child();
         *child = launch(self.place.path(), "");
         *self.uids.lock().unwrap_or_else(PoisonError::into_inner) = uid_block(child.id());
+    }
+
+    /// Tries to start another on the directories of one that has ended: how it ended, which it must at once.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[must_use]
+    pub fn refuses_to_start(&self) -> Output {
+        let mut command = Command::new(binary("agentosd"));
+        let place = self.place.path();
+        command.args(["--state-dir".as_ref(), place.join("state").as_os_str()]);
+        command.args(["--run-dir".as_ref(), place.join("run").as_os_str()]);
+        command.args(["--config".as_ref(), place.join("agentosd.yaml").as_os_str()]);
+        command.stdin(Stdio::null()).output().expect("agentosd can be started")
     }
 
     fn lock_child(&self) -> std::sync::MutexGuard<'_, Child> {

@@ -3,6 +3,7 @@
 //! One poll(2) loop over the connection, our signals and the streams; no threads. It is over when the process has
 //! ended *and* everything that it wrote has been passed on.
 
+mod absence;
 pub(crate) mod detach;
 mod ending;
 mod flow;
@@ -18,11 +19,12 @@ use crate::client::Client;
 use crate::failure::Failure;
 use crate::signals::Signals;
 use crate::terminal::{self, RawTerminal};
+use absence::Line;
 use detach::Watch;
 use protocol::agent::Exit;
 use protocol::control::Window;
 use start::Start;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use streams::Streams;
 use target::{Control, Target};
 
@@ -57,7 +59,8 @@ pub(crate) fn run<M: Start>(socket: &Path, request: &M, manner: Manner) -> Resul
     let terminal = if manner.terminal { Some(RawTerminal::borrow()?) } else { None };
     let session = Session {
         request,
-        client,
+        line: Line::Up(client),
+        socket: socket.to_owned(),
         control: Control::new(socket.to_owned()),
         signals,
         streams,
@@ -76,7 +79,8 @@ pub(crate) fn run<M: Start>(socket: &Path, request: &M, manner: Manner) -> Resul
 /// A call in the foreground, from the moment that it was sent.
 struct Session<'a, M: Start> {
     request: &'a M,
-    client: Client,
+    line: Line,
+    socket: PathBuf,
     control: Control,
     signals: Signals,
     streams: Streams,

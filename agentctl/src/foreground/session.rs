@@ -1,6 +1,7 @@
 //! The loop of a foreground command: who woke it, and what follows.
 
 use super::Session;
+use super::absence::{self, Line};
 use super::ending;
 use super::flow::Waiting;
 use super::start::Start;
@@ -36,6 +37,7 @@ impl<M: Start> Session<'_, M> {
                 drop(self.terminal.take());
                 return Ok(ending::conclude(self.request.program(), exit));
             }
+            self.find_line()?;
             let readable = self.settle_terminal()?;
             for (source, events) in self.wait(readable)? {
                 if let Next::Detached = self.handle(source, events)? {
@@ -72,9 +74,9 @@ impl<M: Start> Session<'_, M> {
     fn wait(&self, readable: bool) -> Result<Vec<(Source, PollFlags)>, Failure> {
         let mut sources = vec![Source::Signals];
         let mut polled = vec![PollFd::new(&self.signals, PollFlags::IN)];
-        if self.exit.is_none() {
+        if let (None, Some(client)) = (&self.exit, self.line.client()) {
             sources.push(Source::Connection);
-            polled.push(PollFd::new(&self.client, PollFlags::IN));
+            polled.push(PollFd::new(client, PollFlags::IN));
         }
         let input = &self.streams.input;
         if let Some((descriptor, events)) = input.interest().filter(|_| readable || input.waiting() == Waiting::Sink) {
@@ -94,7 +96,8 @@ impl<M: Start> Session<'_, M> {
             }
         }
         let in_background = self.input_is_terminal && self.target.is_some() && !readable;
-        match poll(&mut polled, in_background.then_some(&LOOK_FOR_FOREGROUND)) {
+        let looking = (self.exit.is_none() && self.line.client().is_none()).then_some(&absence::PAUSE);
+        match poll(&mut polled, looking.or(in_background.then_some(&LOOK_FOR_FOREGROUND))) {
             Ok(_) => {}
             Err(Errno::INTR) => return Ok(Vec::new()),
             Err(error) => return Err(Failure::os("wait for the agent")(error)),
@@ -105,7 +108,11 @@ impl<M: Start> Session<'_, M> {
 
     fn handle(&mut self, source: Source, events: PollFlags) -> Result<Next, Failure> {
         match source {
-            Source::Connection => self.take_replies()?,
+            Source::Connection => {
+                if let Err(failure) = self.take_replies() {
+                    self.lose_line(failure)?;
+                }
+            }
             Source::Signals => {
                 for request in self.signals.take() {
                     self.obey(request)?;
@@ -126,7 +133,14 @@ impl<M: Start> Session<'_, M> {
 
     fn take_replies(&mut self) -> Result<(), Failure> {
         while self.exit.is_none() {
-            let Some((reply, _)) = self.client.received::<M>()? else { return Ok(()) };
+            let Line::Up(client) = &mut self.line else {
+                match self.heard_again()? {
+                    Some(exit) => self.exit = exit,
+                    None => return Ok(()),
+                }
+                continue;
+            };
+            let Some((reply, _)) = client.received::<M>()? else { return Ok(()) };
             let progress = self.request.progress(reply);
             if progress.terminal == Some(true) && self.input_is_terminal && self.terminal.is_none() {
                 self.terminal = Some(RawTerminal::borrow()?);

@@ -18,6 +18,10 @@ pub(crate) struct Progress {
 pub(crate) trait Start: Method {
     /// What the program is called in messages.
     fn program(&self) -> &str;
+    /// Whether what runs is hung up when we leave without a word.
+    fn is_hung_up(&self) -> bool {
+        true
+    }
     /// Reads a reply.
     fn progress(&self, reply: Self::Reply) -> Progress;
 }
@@ -46,6 +50,10 @@ impl Start for Exec {
 impl Start for Attach {
     fn program(&self) -> &str {
         self.name.as_str()
+    }
+
+    fn is_hung_up(&self) -> bool {
+        false
     }
 
     fn progress(&self, reply: AttachReply) -> Progress {

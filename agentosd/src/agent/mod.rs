@@ -77,6 +77,8 @@ pub(crate) enum Request {
     Shutdown,
     /// The daemon ends, and the agent goes on.
     Leave,
+    /// What the daemon relies on is broken: the agent is stopped, and left to whoever mends it.
+    Halt { why: String },
 }
 
 /// A signal to send.

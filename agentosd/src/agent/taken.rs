@@ -2,6 +2,7 @@
 //! again, when this daemon ends before the agent.
 
 use super::denials::Resumed;
+use super::ending::Cause;
 use super::launch::{Begun, Holdings, Ordered};
 use super::now;
 use super::socket::KernelSocket;
@@ -66,6 +67,9 @@ impl Task {
         let pid = pid_of(&main).ok();
         let mut live = Live::new(Begun { ordered, main }, holdings, (&self.record.limits, self.began()));
         live.furthers.count_from(holding.last);
+        if holding.orphan == Some(Then::Kill) {
+            live.cause = Some(Cause::DaemonGone);
+        }
         self.change(|agent| {
             (agent.state, agent.pid) = (if stopped { State::Stopped } else { State::Running }, pid);
             if holding.orphan == Some(Then::Stop) {
@@ -111,16 +115,21 @@ impl Task {
         }
         let Some(live) = self.live.take() else { return };
         self.save().await;
-        live.let_go();
+        live.let_go().await;
     }
 }
 
 impl Live {
     /// Nothing of it is ended.
-    fn let_go(self) {
+    async fn let_go(self) {
         let Self { stage, holdings, furthers, .. } = self;
         furthers.leave();
-        let Holdings { socket, .. } = holdings;
+        let Holdings { socket, keeper, .. } = holdings;
+        if let Some(keeper) = keeper {
+            keeper.work.abort();
+            // That it was aborted is what is wanted.
+            keeper.work.await.unwrap_or(());
+        }
         if let Some(socket) = socket {
             socket.leave();
         }

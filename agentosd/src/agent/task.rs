@@ -157,6 +157,11 @@ impl Task {
                     self.leave().await;
                     return;
                 }
+                Woken::Request(Some(Request::Halt { why })) => {
+                    self.stop_for_review(&why);
+                    self.leave().await;
+                    return;
+                }
                 Woken::Request(Some(request)) => self.answer(request).await,
                 Woken::Report(report) => self.report(report).await,
                 Woken::Deadline => self.deadline().await,
@@ -241,7 +246,7 @@ impl Task {
             Request::Retire { why, answer } => answer.send(self.retire(why).await).unwrap_or(()),
             Request::Raise { raised, answer } => self.raise(raised, answer).await,
             Request::Rejoin { exec, answer } => answer.send(self.rejoin(exec)).unwrap_or(()),
-            Request::Shutdown | Request::Leave => {}
+            Request::Shutdown | Request::Leave | Request::Halt { .. } => {}
         }
     }
 

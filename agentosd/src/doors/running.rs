@@ -98,7 +98,7 @@ impl Control {
 
     pub(super) async fn rejoin(&self, rejoin: Rejoin, caller: &Caller, out: &mut Outgoing<'_>) -> Result<(), Ended> {
         out.require_more()?;
-        let Rejoin { name, exec } = rejoin;
+        let Rejoin { name, exec, foreground } = rejoin;
         let handle = self.0.registry.find(&name, caller)?;
         let ended = handle.ask(|answer| Request::Rejoin { exec, answer }).await?;
         let exit = async {
@@ -110,8 +110,12 @@ impl Control {
         match told_and_then(out, &RejoinReply { exit: None }, exit).await {
             Ok(Some(exit)) => out.last(&RejoinReply { exit: Some(exit) }).await,
             Ok(None) => Err(ControlError::Internal { message: "the agent's task ended".to_owned() }.into()),
-            Err(error) => {
+            Err(error) if foreground => {
                 handle.tell(Request::HangUp { exec }).await;
+                Err(error)
+            }
+            Err(error) => {
+                handle.ask(|answer| Request::Detach { exec, answer }).await.unwrap_or(());
                 Err(error)
             }
         }

@@ -57,16 +57,38 @@ pub(crate) struct Gate {
     /// Tells this start's requests from those of others.
     start: u64,
     requests: AtomicU64,
+    seen: Seen,
+}
+
+/// What the log's thread has told.
+#[derive(Clone, Debug)]
+struct Seen {
     /// Records that are sealed.
     grown: watch::Sender<u64>,
+    /// Why the log cannot be believed any more.
+    broken: watch::Sender<Option<String>>,
+}
+
+impl Seen {
+    fn result(&self, result: &Result<Sealed, AppendError>) {
+        match result {
+            Ok(sealed) => self.grown.send_modify(|size| *size = (*size).max(sealed.seq() + 1)),
+            Err(error @ AppendError::Changed(_)) => {
+                self.broken
+                    .send_if_modified(|broken| broken.is_none() && broken.insert(journal::sentence(error)).len() > 0);
+            }
+            Err(_) => {}
+        }
+    }
 }
 
 impl Gate {
     /// Opens the log in `directory`, or makes it.
     pub(crate) fn open(directory: &Path, options: Options) -> Result<(Self, Recovery), OpenError> {
         let (log, recovery) = Log::open(directory, options)?;
-        let (start, requests, grown) = (recovery.size, AtomicU64::new(1), watch::Sender::new(recovery.size));
-        Ok((Self { log, directory: directory.to_owned(), start, requests, grown }, recovery))
+        let (start, requests) = (recovery.size, AtomicU64::new(1));
+        let seen = Seen { grown: watch::Sender::new(recovery.size), broken: watch::Sender::new(None) };
+        Ok((Self { log, directory: directory.to_owned(), start, requests, seen }, recovery))
     }
 
     /// A name for a request that no other request of this log has.
@@ -109,9 +131,9 @@ impl Gate {
         let body = records::body(record)?;
         let (done, wait) = oneshot::channel();
         // Whoever waited may have gone; the record stays.
-        let grown = self.grown.clone();
+        let seen = self.seen.clone();
         self.log.append(body, move |result| {
-            grow(&grown, &result);
+            seen.result(&result);
             done.send(result).unwrap_or(());
         });
         Ok(wait.await.map_err(|_| Unsealed::Gone)??)
@@ -121,9 +143,9 @@ impl Gate {
     pub(crate) fn note(&self, record: &Record) {
         match records::body(record) {
             Ok(body) => self.log.append(body, {
-                let grown = self.grown.clone();
+                let seen = self.seen.clone();
                 move |result| {
-                    grow(&grown, &result);
+                    seen.result(&result);
                     if let Err(error) = result {
                         not_noted(&error);
                     }
@@ -153,9 +175,9 @@ impl Gate {
         };
         // Called on this thread when the queue is full, and then before `append` returns.
         let (full, was_full) = std::sync::mpsc::channel();
-        let grown = self.grown.clone();
+        let seen = self.seen.clone();
         self.log.append(body, move |result| {
-            grow(&grown, &result);
+            seen.result(&result);
             match result {
                 Err(error @ AppendError::Busy { .. }) => full.send(error).unwrap_or(()),
                 Err(error) => not_noted(&error),
@@ -167,7 +189,15 @@ impl Gate {
 
     /// Told how many records are sealed, whenever there are more.
     pub(crate) fn grown(&self) -> watch::Receiver<u64> {
-        self.grown.subscribe()
+        self.seen.grown.subscribe()
+    }
+
+    /// Returns when the log cannot be believed any more, with the reason.
+    pub(crate) async fn broken(&self) -> String {
+        let mut broken = self.seen.broken.subscribe();
+        let found = broken.wait_for(Option::is_some).await;
+        // The sender is our own, so that it cannot be gone.
+        found.ok().and_then(|why| why.clone()).unwrap_or_default()
     }
 
     /// How the log is.
@@ -188,12 +218,6 @@ impl Gate {
     /// Seals what waits, and ends.
     pub(crate) fn close(self) -> Result<(), AppendError> {
         self.log.close()
-    }
-}
-
-fn grow(grown: &watch::Sender<u64>, result: &Result<Sealed, AppendError>) {
-    if let Ok(sealed) = result {
-        grown.send_modify(|size| *size = (*size).max(sealed.seq() + 1));
     }
 }
 

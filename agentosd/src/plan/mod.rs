@@ -115,7 +115,7 @@ pub(crate) fn launch(
         process: process(&request.command, env, cwd, request.stdio)?,
         output_limit: limits.output_bytes,
         calls: Calls::Agent,
-        without_daemon: WithoutDaemon::Stay(absence::of(&bound)),
+        without_daemon: WithoutDaemon::Stay(absence::of(&bound)?),
     };
     let cgroup = group_limits(&limits);
     let standing = standing_of(policy, &bound, (&variables, request.timeout_ms))?;

@@ -1,5 +1,6 @@
 //! The audit log at the daemon's start.
 
+use super::ending::IntegrityFailure;
 use crate::config::Config;
 use crate::gate::Gate;
 use crate::journal;
@@ -18,8 +19,12 @@ pub(super) fn open(state: &Path, config: &Config) -> anyhow::Result<Arc<Gate>> {
     let directory = state.join(DIRECTORY);
     let mut options = Options::new(origin(config)?);
     options.retention = Retention { bytes: config.audit_max_size, ..Retention::default() };
-    let (gate, recovery) = Gate::open(&directory, options).with_context(|| {
-        format!("cannot use the audit log {}; look with agentctl audit verify --dir", directory.display())
+    let (gate, recovery) = Gate::open(&directory, options).map_err(|error| {
+        let what = format!("the audit log {}; look with agentctl audit verify --dir", directory.display());
+        if error.is_integrity() {
+            return IntegrityFailure(format!("{what}: {}", journal::sentence(&error))).into();
+        }
+        anyhow::Error::new(error).context(format!("cannot use {what}"))
     })?;
     if recovery.cut > 0 || recovery.unsigned > 0 {
         let Recovery { cut, unsigned, .. } = recovery;

@@ -1,20 +1,18 @@
 //! The daemon's end: with its agents, or without them, for another daemon to take them back.
 
-use super::{Grounds, audit};
+use super::Grounds;
 use crate::denial;
 use crate::events::EventLog;
-use crate::gate::Gate;
 use crate::journal;
 use crate::memory::Memory;
 use crate::store::Store;
 use anyhow::Context as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How the daemon ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     /// With every agent.
     Whole,
@@ -22,7 +20,17 @@ pub(super) enum Ending {
     Leaving,
     /// The same, and this process becomes that daemon.
     Replaced,
+    /// Every agent is stopped first: what the daemon relies on is broken.
+    Broken(String),
 }
+
+/// What the daemon relies on is not as it was left: it stops every agent and serves nobody. The exit status says so too.
+#[derive(Debug, thiserror::Error)]
+#[error("integrity failure: {0}; every agent is stopped, and nothing is done until this is mended")]
+pub(super) struct IntegrityFailure(pub(super) String);
+
+/// The exit status of such a failure: EX_SOFTWARE of sysexits.h(3head). The unit does not restart the daemon for it.
+pub(super) const INTEGRITY: u8 = 70;
 
 /// The signals that end the daemon.
 pub(super) struct Signals {
@@ -66,18 +74,15 @@ pub(super) struct Closing {
     pub(super) store: Store,
     pub(super) memory: Memory,
     pub(super) events: EventLog,
-    pub(super) gate: Arc<Gate>,
 }
 
 impl Closing {
     /// Puts it away.
-    pub(super) async fn close(self, grounds: Grounds, ending: Ending) -> anyhow::Result<()> {
+    pub(super) async fn close(self, grounds: &Grounds, ending: &Ending) -> anyhow::Result<()> {
         self.events.flushed().await;
-        if ending != Ending::Whole {
+        if *ending != Ending::Whole {
             // The host's settings, the server of agents' files and the directories are in use.
-            let kept = self.store.close();
-            tokio::task::block_in_place(|| audit::close(self.gate))?;
-            return Ok(kept?);
+            return Ok(self.store.close()?);
         }
         if let Some(log) = self.denials
             && let Err(error) = log.close().await
@@ -86,11 +91,9 @@ impl Closing {
         }
         // The one must not keep the other from being put away.
         let (kept, ended) = (self.store.close(), self.memory.close().await);
-        let sealed = tokio::task::block_in_place(|| audit::close(self.gate));
         let (closed, unclaimed) = (grounds.hierarchies.close(), grounds.claims.close());
         kept?;
         ended?;
-        sealed?;
         closed?;
         unclaimed.context("cannot remove the directory of stages")
     }

@@ -5,6 +5,7 @@
 //!                                     └─ no memo, not confined, not its policy: its group is killed
 //! ```
 
+use super::ending::IntegrityFailure;
 use super::proof;
 use crate::agent::Taking;
 use crate::daemon::Daemon;
@@ -13,12 +14,13 @@ use crate::governing::Rules;
 use crate::journal;
 use crate::memory::{self, Running, Seat, Wanted};
 use crate::plan::{self, HOME, Standing};
-use crate::stage::{Claimed, Claims, claim_all};
+use crate::stage::{Claimed, Claims, Stage, claim_all};
 use crate::store::Record;
 use anyhow::Context as _;
 use policies::Variables;
 use protocol::error::ControlError;
 use protocol::ids::AgentId;
+use sandbox::cgroup::Cancel;
 use sandbox::message::Kept;
 use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
@@ -37,38 +39,67 @@ pub(super) struct Returning {
 #[derive(Debug, Default)]
 pub(super) struct All(BTreeMap<AgentId, Returning>);
 
-/// Claims what runs. What cannot be proven ours and confined is killed.
+/// Claims what runs. What cannot be proven ours and confined is killed. An agent whose policy is not the one that it was
+/// launched with is an integrity failure: then all are stopped.
 pub(super) async fn find(claims: &Claims) -> anyhow::Result<All> {
     let mut all = All::default();
+    let (mut unproven, mut changed) = (Vec::new(), None);
     for claimed in claim_all(claims).await.context("cannot look for agents that run")? {
         let name = claimed.memo.record.agent.name.clone();
         match understand(claimed) {
             Ok(returning) => {
                 all.0.insert(returning.claimed.memo.record.agent.id, returning);
             }
-            Err((claimed, why)) => {
+            Err((claimed, Mistrust::Unproven(why))) => {
                 journal::error(format_args!("the agent {name} cannot be taken back and is ended: {why}"));
-                claimed.stage.bury().await;
+                unproven.push(claimed);
+            }
+            Err((claimed, Mistrust::Changed(why))) => {
+                halt(claimed.stage);
+                changed.get_or_insert(format!("the agent {name}: {why}"));
             }
         }
+    }
+    if let Some(why) = changed {
+        all.halt();
+        return Err(IntegrityFailure(why).into());
+    }
+    for claimed in unproven {
+        claimed.stage.bury().await;
     }
     Ok(all)
 }
 
-fn understand(claimed: Claimed) -> Result<Returning, (Box<Claimed>, String)> {
+/// Stops the agent and lets go of it.
+fn halt(stage: Stage) {
+    let stopped = tokio::task::block_in_place(|| stage.cgroup.stop(stage.init_pid, &Cancel::default()));
+    if let Err(error) = stopped {
+        journal::error(format_args!("cannot stop an agent: {}", journal::sentence(&error)));
+    }
+    stage.leave();
+}
+
+/// Why an agent is not taken back.
+enum Mistrust {
+    Unproven(String),
+    Changed(String),
+}
+
+fn understand(claimed: Claimed) -> Result<Returning, (Box<Claimed>, Mistrust)> {
     let understood = || {
-        proof::confined(&claimed)?;
+        proof::confined(&claimed).map_err(Mistrust::Unproven)?;
         let memo = &claimed.memo;
-        let rules = Rules::restore(memo).map_err(|error| error.to_string())?;
+        let rules = Rules::restore(memo).map_err(|error| Mistrust::Changed(error.to_string()))?;
         let digest = rules.digest();
         if digest != memo.record.agent.policy_digest {
-            return Err(format!("its policy is not the one that it was launched with (SHA-256 {digest})"));
+            let why = format!("its policy is not the one that it was launched with (SHA-256 {digest})");
+            return Err(Mistrust::Changed(why));
         }
         let agent = &memo.record.agent;
         let workspace = agent.workspace.as_ref().map(PathBuf::from);
         let variables = Variables { workspace, home: HOME.into(), name: agent.name.to_string() };
-        let standing = plan::standing(&rules.policy, &variables, memo.timeout_ms).map_err(|error| error.to_string())?;
-        Ok((rules, standing))
+        let standing = plan::standing(&rules.policy, &variables, memo.timeout_ms);
+        Ok((rules, standing.map_err(|error| Mistrust::Changed(error.to_string()))?))
     };
     match understood() {
         Ok((rules, standing)) => Ok(Returning { claimed, rules, standing }),
@@ -77,6 +108,11 @@ fn understand(claimed: Claimed) -> Result<Returning, (Box<Claimed>, String)> {
 }
 
 impl All {
+    /// Stops them all and lets go of them: the daemon will not serve them.
+    pub(super) fn halt(self) {
+        self.0.into_values().for_each(|returning| halt(returning.claimed.stage));
+    }
+
     /// The groups that hold them.
     pub(super) fn groups(&self) -> BTreeSet<String> {
         let paths = self.0.values().map(|returning| returning.claimed.stage.cgroup.unified());

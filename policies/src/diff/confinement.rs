@@ -19,6 +19,13 @@ pub(crate) fn compare(old: (&Effective, &Bound), new: (&Effective, &Bound), foun
     environment(&old.0.env, &new.0.env, found);
     limits::compare(&old.0.limits, &new.0.limits, found);
     memory(&old.0.memory, &new.0.memory, found);
+    let (before, after) = (&old.0.without_daemon, &new.0.without_daemon);
+    if before.to_string() != after.to_string() {
+        let origins =
+            [after.orphan.as_ref().map(|rule| &rule.origin), after.requests.as_ref().map(|rule| &rule.origin)];
+        let words = format!("without a daemon: {before} → {after}");
+        found.add(Direction::Alters, words, origins.into_iter().flatten().next());
+    }
     if let (Some(before), Some(after)) = (old.0.hostname.as_ref(), new.0.hostname.as_ref())
         && before.value != after.value
     {

@@ -3,7 +3,7 @@
 use super::error::{Failure, FileError};
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::PathBuf;
 
 /// A file of which the first `length` bytes are durable.
@@ -24,11 +24,23 @@ impl Appended {
         self.length
     }
 
+    /// Whether the file is as it was left.
+    fn untouched(&self) -> Result<(), Failure> {
+        let found = self.file.metadata().map_err(self.failed("look at")).map_err(Failure::Undone)?;
+        let why = match (found.len(), found.nlink()) {
+            (_, 0) => "it was removed".to_owned(),
+            (length, _) if length != self.length => format!("it has {length} bytes, and {} were written", self.length),
+            _ => return Ok(()),
+        };
+        Err(Failure::Changed(self.failed("go on with")(io::Error::other(why))))
+    }
+
     /// Appends `bytes` and returns when they are on disk.
     ///
     /// What could not be written is cut off, so that no reader sees a record that was refused. If the bytes may be on
     /// disk or not, which is so after a failed fdatasync(2), they are cut off too, but nobody may rely on it.
     pub(super) fn append(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.untouched()?;
         if let Err(source) = self.file.write_all_at(bytes, self.length) {
             let error = self.failed("write")(source);
             return Err(match self.file.set_len(self.length) {

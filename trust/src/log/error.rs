@@ -25,6 +25,8 @@ pub struct FileError {
 pub(super) enum Failure {
     /// It is as if nothing had been attempted.
     Undone(FileError),
+    /// Somebody else has changed the file.
+    Changed(FileError),
     /// Nobody knows what is on disk: after a failed fsync(2) the kernel takes the pages for written, and a second fsync
     /// succeeds without writing them.
     Unknown(FileError),
@@ -40,6 +42,9 @@ pub enum AppendError {
     /// record until it is opened anew.
     #[error("write an audit record: the log takes none since an earlier write was lost; restart agentosd to check it")]
     Poisoned(#[source] Arc<FileError>),
+    /// The log's file is not as it was left: it was cut, written to, or removed. The log takes no record any more.
+    #[error("write an audit record: the log was changed by somebody else")]
+    Changed(#[source] Arc<FileError>),
     /// More records wait than the log holds in memory.
     #[error("write an audit record: {waiting} others wait for the disk")]
     Busy {
@@ -57,6 +62,18 @@ impl AppendError {
     pub fn is_full(&self) -> bool {
         let full = |kind| matches!(kind, io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         matches!(self, Self::Write(error) if full(error.source.kind()))
+    }
+}
+
+impl OpenError {
+    /// Whether the log itself is wrong, and not the host that it is on.
+    #[must_use]
+    pub fn is_integrity(&self) -> bool {
+        match self {
+            Self::KeyMissing { .. } | Self::Damaged { .. } | Self::Tail { .. } => true,
+            Self::Gap { .. } | Self::Unsigned { .. } => true,
+            Self::File(_) | Self::Locked { .. } | Self::Key { .. } | Self::Thread(_) => false,
+        }
     }
 }
 

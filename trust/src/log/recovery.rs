@@ -184,6 +184,6 @@ fn extent(directory: &Directory, first: u64) -> Result<Extent, FileError> {
 
 fn cause(failure: Failure) -> FileError {
     match failure {
-        Failure::Undone(error) | Failure::Unknown(error) => error,
+        Failure::Undone(error) | Failure::Unknown(error) | Failure::Changed(error) => error,
     }
 }

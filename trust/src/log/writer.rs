@@ -10,7 +10,7 @@
 
 use super::appended::Appended;
 use super::directory::{Directory, Lock};
-use super::error::{AppendError, Failure, FileError};
+use super::error::{AppendError, Failure};
 use super::notes::Notes;
 use super::options::{Extent, Options};
 use super::sealed::Sealed;
@@ -38,7 +38,8 @@ pub(super) struct Writer {
     pub(super) prev: Hash,
     pub(super) notes: Notes,
     pub(super) oldest: u64,
-    pub(super) poisoned: Option<Arc<FileError>>,
+    /// Why it takes no record any more.
+    pub(super) poisoned: Option<AppendError>,
     /// Held as long as there is a writer.
     pub(super) _lock: Lock,
 }
@@ -133,16 +134,19 @@ impl Writer {
     }
 
     fn refuse_if_poisoned(&self) -> Result<(), AppendError> {
-        self.poisoned.as_ref().map_or(Ok(()), |error| Err(AppendError::Poisoned(Arc::clone(error))))
+        self.poisoned.clone().map_or(Ok(()), Err)
     }
 
     fn failed(&mut self, failure: Failure) -> AppendError {
         match failure {
             Failure::Undone(error) => AppendError::Write(Arc::new(error)),
             Failure::Unknown(error) => {
-                let error = Arc::new(error);
-                self.poisoned = Some(Arc::clone(&error));
-                AppendError::Poisoned(error)
+                let error = AppendError::Poisoned(Arc::new(error));
+                self.poisoned.insert(error).clone()
+            }
+            Failure::Changed(error) => {
+                let error = AppendError::Changed(Arc::new(error));
+                self.poisoned.insert(error).clone()
             }
         }
     }

@@ -1,0 +1,82 @@
+//! agentosd ends while a foreground command runs: what it runs goes on with our streams, and so do we. The next agentosd is
+//! asked for the end.
+
+use super::Session;
+use super::start::Start;
+use super::target::Control;
+use crate::client::Client;
+use crate::failure::Failure;
+use crate::show;
+use protocol::agent::Exit;
+use protocol::control::Rejoin;
+use rustix::event::Timespec;
+use std::time::{Duration, Instant};
+
+/// How long the next agentosd is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks for it.
+pub(super) const PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+/// The connection over which the end will be told.
+pub(super) enum Line {
+    /// The one of the call.
+    Up(Client),
+    /// There is no agentosd, since then.
+    Down(Instant),
+    /// One to a later agentosd.
+    Again(Client),
+}
+
+impl Line {
+    /// The connection, if there is one.
+    pub(super) fn client(&self) -> Option<&Client> {
+        match self {
+            Self::Up(client) | Self::Again(client) => Some(client),
+            Self::Down(_) => None,
+        }
+    }
+}
+
+impl<M: Start> Session<'_, M> {
+    /// What has come from a later agentosd: nothing yet, that it knows what we wait for, or the end.
+    pub(super) fn heard_again(&mut self) -> Result<Option<Option<Exit>>, Failure> {
+        let Line::Again(client) = &mut self.line else { return Ok(None) };
+        Ok(client.received::<Rejoin>()?.map(|(reply, _)| reply.exit))
+    }
+
+    /// The connection has ended. Before anything runs that is a failure like any other.
+    pub(super) fn lose_line(&mut self, failure: Failure) -> Result<(), Failure> {
+        let (Failure::Lost { .. }, Some(target)) = (&failure, &self.target) else { return Err(failure) };
+        show::notice(&format!(
+            "agentosd has ended; {} goes on, confined as before; waiting for the next agentosd",
+            target.name
+        ));
+        self.line = Line::Down(Instant::now());
+        Ok(())
+    }
+
+    /// Looks whether an agentosd is there again.
+    pub(super) fn find_line(&mut self) -> Result<(), Failure> {
+        let (Line::Down(since), Some(target)) = (&self.line, &self.target) else { return Ok(()) };
+        let rejoin = Rejoin { name: target.name.clone(), exec: target.exec, foreground: self.request.is_hung_up() };
+        let connected = Client::connect(&self.socket).and_then(|mut client| {
+            client.send(&rejoin, true, &[])?;
+            Ok(client)
+        });
+        match connected {
+            Ok(client) => {
+                self.line = Line::Again(client);
+                self.control = Control::new(self.socket.clone());
+            }
+            Err(_) if since.elapsed() < PATIENCE => {}
+            Err(failure) => {
+                let name = &target.name;
+                show::notice(&format!(
+                    "no agentosd came back; {name} goes on: agentctl attach {name} when one is there"
+                ));
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+}
