@@ -242,6 +242,17 @@ impl Memory {
         self.0.blanks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets go of the server, which agents go on to need.
+    pub(crate) async fn leave(&self) {
+        let keeper = self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((close, keeper)) = keeper {
+            // Aborted before it could read that nobody will close it, and end the server.
+            keeper.abort();
+            keeper.await.unwrap_or(());
+            drop(close);
+        }
+    }
+
     /// Ends the server that a daemon has started. No agent lives any more.
     pub(crate) async fn close(&self) -> Result<(), MemoryError> {
         self.blanks().clear();

@@ -82,6 +82,7 @@ impl Closing {
         self.events.flushed().await;
         if *ending != Ending::Whole {
             // The host's settings, the server of agents' files and the directories are in use.
+            self.memory.leave().await;
             return Ok(self.store.close()?);
         }
         if let Some(log) = self.denials

@@ -5,6 +5,7 @@ mod claim;
 mod end;
 mod launch;
 mod process;
+mod refusing;
 mod remount;
 mod spare;
 mod waiting;
@@ -20,6 +21,7 @@ use crate::plan::{Identity, Template, WithoutDaemon};
 use absence::Absence;
 use claim::Door;
 use process::Running;
+use refusing::Refusing;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -34,6 +36,8 @@ struct Outer {
     /// Where the next daemon comes.
     door: Door,
     absence: Option<Absence>,
+    /// Who is refused meanwhile.
+    refusing: Refusing,
     without_daemon: WithoutDaemon,
     /// For the next daemon.
     kept: Vec<(Kept, OwnedFd)>,
@@ -95,6 +99,7 @@ pub(super) fn run(daemon: OwnedFd) -> io::Result<()> {
         orders,
         door,
         absence: None,
+        refusing: Refusing::default(),
         without_daemon: WithoutDaemon::End,
         kept: Vec::new(),
         cgroup,

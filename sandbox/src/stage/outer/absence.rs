@@ -1,11 +1,11 @@
 //! While no daemon is there: the agent goes on, or not, as its plan says, until the next daemon claims it.
 
 use super::super::step::{Attempt as _, Step};
+use super::refusing::Refusing;
 use super::{Main, Outer};
 use crate::cgroup::Cancel;
 use crate::message::{Holding, Kept, Receiver, Report};
 use crate::plan::{Orphan, Stay, Then, WithoutDaemon};
-use rustix::net::{SendFlags, SocketFlags, accept_with, send};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -79,12 +79,13 @@ impl Outer {
         Some((listener.1.as_fd(), refusal))
     }
 
-    /// Tells one who connects that nobody decides now.
-    pub(super) fn refuse(&self) {
-        let Some((listener, refusal)) = self.refused_at() else { return };
-        let Ok(socket) = accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) else { return };
-        // An empty socket takes these few bytes at once; whoever has gone needs none.
-        send(&socket, refusal.as_bytes(), SendFlags::NOSIGNAL | SendFlags::DONTWAIT).ok();
+    /// Tells those who ask that nobody decides now.
+    pub(super) fn refuse(&mut self) {
+        let mut refusing = std::mem::take(&mut self.refusing);
+        if let Some((listener, refusal)) = self.refused_at() {
+            refusing.go_on(listener, refusal);
+            self.refusing = refusing;
+        }
     }
 
     /// Looks whether a daemon claims the agent; true when one does. Before an agent runs there is nothing to claim.
@@ -95,6 +96,8 @@ impl Outer {
         }
         (self.daemon, self.orders) = (Some(socket), Receiver::default());
         let absence = self.absence.take();
+        // They find that the connection has ended, and ask the daemon.
+        self.refusing = Refusing::default();
         let holding = Holding {
             kept: self.kept.iter().map(|(what, _)| *what).collect(),
             last: self.last,

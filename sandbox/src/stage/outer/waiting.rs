@@ -49,7 +49,8 @@ impl Outer {
         let mut fds = Waiting::default();
         let daemon = fds.add(self.daemon.iter().map(|daemon| input(daemon.as_fd())));
         let claim = fds.add(self.door.interests().map(input));
-        let refused = fds.add(self.refused_at().map(|(listener, _)| input(listener)));
+        let refused = self.refused_at().map(|(listener, _)| listener).into_iter();
+        let refused = fds.add(refused.chain(self.refusing.interests()).map(input));
         let init_socket = fds.add([(self.init.socket.as_fd(), asked)]);
         let init_ended = fds.add([input(self.init.pidfd.as_fd())]);
         fds.add(self.running.values().flat_map(|running| running.interests(spent)));
