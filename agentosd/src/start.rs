@@ -2,6 +2,7 @@
 
 mod audit;
 mod ending;
+mod host;
 mod leftovers;
 mod programs;
 mod proof;
@@ -11,9 +12,10 @@ mod service_manager;
 use crate::agent;
 use crate::approvals::{self, Approvals};
 use crate::cli::{DEFAULT_CONFIG, DEFAULT_RUN_DIR, Flags};
-use crate::config::{Config, UidRange};
+use crate::config::Config;
 use crate::daemon::Daemon;
-use crate::directories::{self, Held};
+use crate::denial;
+use crate::directories::{self, Held as Locked};
 use crate::doors::Control;
 use crate::events::EventLog;
 use crate::gate::Gate;
@@ -29,15 +31,15 @@ use crate::stage::{Claims, Pool, Recipe, slot_number};
 use crate::store::Store;
 use crate::transport::{Admitted, Bounds, listen, serve};
 use crate::uids::{LOCKS, Uids};
-use crate::{denial, preflight};
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, Parser as _};
 use ending::{Closing, Ending, INTEGRITY, IntegrityFailure, Signals};
-use protocol::doctor::{Check, Status};
+use protocol::doctor::Check;
 use protocol::vfs::Quotas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use sandbox::cgroup::{CgroupError, Hierarchies};
+use sandbox::cgroup::Hierarchies;
 use sandbox::plan::Template;
+use service_manager::Held;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
@@ -78,7 +80,7 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
         None => Config::read(Path::new(DEFAULT_CONFIG), true)?,
     };
     if flags.check_host {
-        return check_host(flags.json, &config);
+        return host::check(flags.json, &config);
     }
     // As it is named now: an upgrade puts another one in its place.
     let program = std::env::current_exe().context("cannot find the daemon's own program")?;
@@ -109,56 +111,6 @@ fn manual(out: &mut dyn Write) -> std::io::Result<()> {
     out.write_all(include_bytes!("../../man/agentosd.8.sections"))
 }
 
-fn check_host(json: bool, config: &Config) -> anyhow::Result<ExitCode> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let checks = runtime.block_on(async {
-        let hierarchies = Hierarchies::open(&format!("agentos-check-{}", std::process::id()));
-        let log = denial::Log::open(denial::Settings::default()).await;
-        let checks = look(&hierarchies, &log, config);
-        if let Ok(log) = log {
-            log.close().await?;
-        }
-        if let Ok(hierarchies) = hierarchies {
-            hierarchies.close()?;
-        }
-        anyhow::Ok(checks)
-    })?;
-    let mut out = std::io::stdout().lock();
-    if json {
-        serde_json::to_writer_pretty(&mut out, &checks)?;
-        writeln!(out)?;
-    } else {
-        for Check { layer, required_by, found, status, consequence } in &checks {
-            let word = match status {
-                Status::Ok => "ok",
-                Status::Degraded => "degraded",
-                Status::Missing => "MISSING",
-            };
-            let tail = if consequence.is_empty() { String::new() } else { format!(" - {consequence}") };
-            writeln!(out, "{word:8} {layer} ({required_by}): {found}{tail}")?;
-        }
-    }
-    let missing = preflight::missing(&checks).next().is_some();
-    Ok(if missing { ExitCode::from(protocol::exit_code::LAYER_MISSING) } else { ExitCode::SUCCESS })
-}
-
-/// Looks at every layer.
-fn look(
-    hierarchies: &Result<Hierarchies, CgroupError>,
-    log: &Result<denial::Log, denial::Unavailable>,
-    config: &Config,
-) -> Vec<Check> {
-    let UidRange { first, count } = config.uid_range;
-    let given = preflight::Given {
-        cgroups: hierarchies.as_ref(),
-        denial_log: log.as_ref().map(|_| ()),
-        fuse_passthrough: config.vfs_passthrough,
-        uids: first..first.saturating_add(count),
-    };
-    // It blocks, on this thread: nothing else is served yet.
-    preflight::run(&given)
-}
-
 /// Each agent takes some descriptors, so that the usual soft limit of 1024 would end at some hundreds of them.
 fn raise_descriptor_limit() -> std::io::Result<()> {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
@@ -167,8 +119,8 @@ fn raise_descriptor_limit() -> std::io::Result<()> {
 
 /// What is held from the start to the end.
 struct Grounds {
-    state: Held,
-    run: Held,
+    state: Locked,
+    run: Locked,
     hierarchies: Hierarchies,
     claims: Claims,
 }
@@ -181,14 +133,25 @@ struct Served {
     _grounds: Grounds,
 }
 
+/// Who keeps the control socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Owner {
+    /// It goes with us.
+    Daemon,
+    /// The service manager, which has it from agentosd.socket.
+    Unit,
+    /// The service manager, which has it from a daemon and gives it to the next.
+    Store,
+}
+
 async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Served> {
     // Asked for first, so that a signal during the start is not lost.
     let mut signals = Signals::catch()?;
     let (state, run) = (directories::hold(&flags.state_dir, 0o700)?, directories::hold(&flags.run_dir, 0o755)?);
     let hierarchies = Hierarchies::open(&instance(&run.path));
     let log = open_denials(config.denial_log).await;
-    let checks = look(&hierarchies, &log, &config);
-    refuse_missing(&checks)?;
+    let checks = host::look(&hierarchies, &log, &config);
+    host::refuse_missing(&checks)?;
     let claims = Claims::open(&state.path, &run.path).context("cannot prepare for stages")?;
     let grounds = Grounds { state, run, hierarchies: hierarchies?, claims };
     let store = Store::open(&grounds.state.path)?;
@@ -214,13 +177,15 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Serve
         let name = &daemon.config.group;
         journal::warning(format_args!("there is no group {name:?}, so only root may use the socket; groupadd {name}"));
     }
-    let (listener, own_socket) = match service_manager::socket()? {
-        Some(listener) => (listener, false),
-        None => (
-            listen(&socket, Admitted::Operators(group))
-                .with_context(|| format!("cannot listen at {}", socket.display()))?,
-            true,
-        ),
+    let (listener, owner) = match service_manager::socket()? {
+        Some(Held { listener, stored: false }) => (listener, Owner::Unit),
+        Some(Held { listener, stored: true }) => (listener, Owner::Store),
+        None => {
+            let listener = listen(&socket, Admitted::Operators(group))
+                .with_context(|| format!("cannot listen at {}", socket.display()))?;
+            let owner = if service_manager::keep(&listener) { Owner::Store } else { Owner::Daemon };
+            (listener, owner)
+        }
     };
     let bounds = Bounds { admitted: Admitted::Operators(group), per_uid: daemon.config.max_connections_per_uid };
     let accepting = tokio::spawn(serve(listener, bounds, Control(Arc::clone(&daemon))));
@@ -231,7 +196,7 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Serve
     };
     service_manager::stopping();
     accepting.abort();
-    if own_socket {
+    if owner == Owner::Daemon || (owner == Owner::Store && ending == Ending::Whole) {
         // At once, so that a caller reads "not running" and does not wait for an answer.
         std::fs::remove_file(&socket).with_context(|| format!("cannot remove {}", socket.display()))?;
     }
@@ -259,18 +224,6 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Serve
     while all_gone.recv().await.is_some() {}
     closing.close(&grounds, &ending).await?;
     Ok(Served { ending, gate, _grounds: grounds })
-}
-
-fn refuse_missing(checks: &[Check]) -> anyhow::Result<()> {
-    let missing: Vec<String> = preflight::missing(checks)
-        .map(|check| {
-            format!("{} ({}, needed by {}): {}", check.layer, check.found, check.required_by, check.consequence)
-        })
-        .collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    bail!("this host lacks what agents need: {}", missing.join("; "))
 }
 
 fn assemble(
@@ -382,19 +335,5 @@ mod tests {
         let (a, b) = (instance(Path::new("/tmp/a")), instance(Path::new("/tmp/b")));
         assert_ne!(a, b);
         assert!(a.len() == "agentos-".len() + 8 && a.starts_with("agentos-"));
-    }
-
-    #[test]
-    fn a_missing_layer_is_named_and_a_degraded_one_is_not_fatal() {
-        let check = |status| Check {
-            layer: "landlock".into(),
-            required_by: "every agent".into(),
-            found: "not in this kernel".into(),
-            status,
-            consequence: "agentosd does not start".into(),
-        };
-        assert!(refuse_missing(&[check(Status::Ok), check(Status::Degraded)]).is_ok());
-        let error = refuse_missing(&[check(Status::Missing)]).unwrap_err().to_string();
-        assert!(error.contains("landlock") && error.contains("not in this kernel"), "{error}");
     }
 }
