@@ -269,17 +269,22 @@ fn kept_id(path: &Path) -> Result<u64, StoreError> {
 }
 
 fn read(path: &Path) -> Result<Record, StoreError> {
+    let read = || parse(&fs::read(path)?);
+    read().map_err(fail("read", path))
+}
+
+/// The record in a file's bytes.
+pub(crate) fn parse(bytes: &[u8]) -> io::Result<Record> {
     #[derive(Deserialize)]
     struct Versioned {
         version: u32,
     }
-    let bytes = fs::read(path).map_err(fail("read", path))?;
-    let line = last_line(&bytes);
-    let invalid = |error| fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, error));
+    let line = last_line(bytes);
+    let invalid = |error| io::Error::new(io::ErrorKind::InvalidData, error);
     let Versioned { version } = serde_json::from_slice(line).map_err(invalid)?;
     if version > VERSION {
         let why = format!("it has version {version}, and this agentosd knows {VERSION}");
-        return Err(fail("read", path)(io::Error::new(io::ErrorKind::InvalidData, why)));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     serde_json::from_slice(line).map_err(invalid)
 }

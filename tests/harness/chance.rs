@@ -23,6 +23,13 @@ impl Chance {
         Self(seed)
     }
 
+    /// Begins where another run did.
+    #[must_use]
+    pub fn seeded(seed: u64) -> Self {
+        println!("seed {seed}");
+        Self(seed | 1)
+    }
+
     /// A number below `end`, which is not 0. Xorshift (Marsaglia 2003).
     pub fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;

@@ -89,6 +89,12 @@ impl Daemon {
         matches!(self.lock_child().try_wait(), Ok(None))
     }
 
+    /// The exit code of one that has ended.
+    #[must_use]
+    pub fn exit_code(&self) -> Option<i32> {
+        self.lock_child().try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
     /// Its control socket.
     #[must_use]
     pub fn socket(&self) -> PathBuf {
@@ -273,7 +279,17 @@ impl Daemon {
         command.args(["--state-dir".as_ref(), place.join("state").as_os_str()]);
         command.args(["--run-dir".as_ref(), place.join("run").as_os_str()]);
         command.args(["--config".as_ref(), place.join("agentosd.yaml").as_os_str()]);
-        command.stdin(Stdio::null()).output().expect("agentosd can be started")
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("agentosd can be started");
+        let deadline = Instant::now() + READY;
+        while child.try_wait().expect("our own child").is_none() {
+            if Instant::now() > deadline {
+                let ended = stop(&mut child);
+                panic!("agentosd started after all ({ended:?})");
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        child.wait_with_output().expect("our own child")
     }
 
     fn lock_child(&self) -> std::sync::MutexGuard<'_, Child> {

@@ -6,11 +6,15 @@
 mod log;
 mod pii;
 mod policy;
+mod stage;
+mod state;
 mod words;
 
 pub use log::log;
 pub use pii::pii;
 pub use policy::policy;
+pub use stage::stage;
+pub use state::state;
 pub use words::words;
 
 /// The kernel's audit records, a line each: the record's type, a space, its text.
@@ -30,8 +34,16 @@ mod tests {
     use std::path::Path;
 
     type Target = fn(&[u8]);
-    const TARGETS: [(&str, Target); 6] =
-        [("audit", audit), ("log", log), ("pii", pii), ("policy", policy), ("request", request), ("words", words)];
+    const TARGETS: [(&str, Target); 8] = [
+        ("audit", audit),
+        ("log", log),
+        ("pii", pii),
+        ("policy", policy),
+        ("request", request),
+        ("stage", stage),
+        ("state", state),
+        ("words", words),
+    ];
     /// What `agentctl::fuzzing` and `trust::fuzzing` have.
     const ELSEWHERE: [&str; 3] = ["tar", "segments", "executor_orders"];
 
