@@ -50,5 +50,9 @@ while True:
         if os.path.exists(path):
             say(wrong=path)
         time.sleep(0.02)
-    with open("/mem/working/n", "w") as file:
-        file.write(str(number))
+    try:
+        with open("/mem/working/n", "w") as file:
+            file.write(str(number))
+    except OSError as error:
+        # The server of its files died.
+        say(lost=f"/mem/working: {error}")

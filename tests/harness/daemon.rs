@@ -144,12 +144,17 @@ impl Daemon {
     /// The agentos-vfs of its agents.
     ///
     /// # Panics
-    /// When there is none.
+    /// When there is none, and none comes within 10 s.
     #[must_use]
     pub fn vfs(&self) -> i32 {
         let socket = self.place().join("run/vfs.sock").display().to_string();
         let serves = |pid: &i32| crate::judge::command_line(*pid).contains(&socket);
-        crate::judge::all_processes().into_iter().find(serves).expect("agentos-vfs runs")
+        let mut found = None;
+        wait_until("agentos-vfs", READY, || {
+            found = crate::judge::all_processes().into_iter().find(serves);
+            found.is_some()
+        });
+        found.unwrap_or_default()
     }
 
     /// How many file systems are mounted in its run directory.

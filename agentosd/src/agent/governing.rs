@@ -7,10 +7,11 @@ use protocol::audit::{Answer as Decision, Kind, Record};
 use protocol::error::ControlError;
 use sandbox::cgroup::{Cgroup, CgroupError};
 
-/// Kills what an agent had asked for. A group that is gone has ended by itself meanwhile.
+/// Kills what an agent had asked for. A group that is gone, or is just being removed, has ended by itself meanwhile: its
+/// version 2 directory, which holds every process of it, is removed first.
 pub(super) fn end_actions(groups: &[Cgroup]) -> Result<(), CgroupError> {
     groups.iter().try_for_each(|group| match group.kill() {
-        Err(_) if !group.directories().iter().any(|directory| directory.exists()) => Ok(()),
+        Err(_) if !group.unified().exists() => Ok(()),
         killed => killed,
     })
 }
