@@ -35,6 +35,7 @@ pub mod preflight;
 mod registry;
 mod remembered;
 mod retention;
+mod services;
 mod stage;
 mod start;
 mod store;

@@ -18,6 +18,8 @@ pub(crate) fn line(event: &Event) -> String {
         What::Exited { exit } => format!("ended: {}", how_it_ended(exit)),
         What::VfsLost { outcome } => format!("agentos-vfs lost its files: {}", escape(outcome)),
         What::Violation(violation) => self::violation(violation),
+        What::Restart { outcome } => escape(outcome),
+        What::Health { outcome } => format!("health: {}", escape(outcome)),
         What::MemoryRestored => "what it remembers was imported".to_owned(),
         What::MemoryRemoved => "what it remembered was removed".to_owned(),
         What::Removed { why } if why.is_empty() => "removed".to_owned(),
