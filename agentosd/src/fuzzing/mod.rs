@@ -6,11 +6,13 @@
 mod log;
 mod pii;
 mod policy;
+mod service;
 mod words;
 
 pub use log::log;
 pub use pii::pii;
 pub use policy::policy;
+pub use service::service;
 pub use words::words;
 
 /// The kernel's audit records, a line each: the record's type, a space, its text.
@@ -30,8 +32,15 @@ mod tests {
     use std::path::Path;
 
     type Target = fn(&[u8]);
-    const TARGETS: [(&str, Target); 6] =
-        [("audit", audit), ("log", log), ("pii", pii), ("policy", policy), ("request", request), ("words", words)];
+    const TARGETS: [(&str, Target); 7] = [
+        ("audit", audit),
+        ("log", log),
+        ("pii", pii),
+        ("policy", policy),
+        ("request", request),
+        ("service", service),
+        ("words", words),
+    ];
     /// What `agentctl::fuzzing` and `trust::fuzzing` have.
     const ELSEWHERE: [&str; 3] = ["tar", "segments", "executor_orders"];
 
