@@ -131,13 +131,13 @@ mod tests {
 
     #[test]
     fn a_long_chain_is_no_trouble() {
-        let names: Vec<String> = (0..2000).map(|number| format!("n{number:04}")).collect();
+        let names: Vec<String> = (0..1000).map(|number| format!("n{number:04}")).collect();
         let owned: Vec<(AgentName, Vec<AgentName>)> = (0..names.len())
             .map(|at| (name(&names[at]), names.get(at + 1).map(|next| name(next)).into_iter().collect()))
             .collect();
         let needs: Needs<'_> = owned.iter().map(|(name, needs)| (name, &needs[..])).collect();
         let judged = judge(&needs, &BTreeSet::new());
-        assert_eq!(judged.order.first(), Some(&name("n1999")));
-        assert_eq!((judged.order.len(), judged.refused.len()), (2000, 0));
+        assert_eq!(judged.order.first(), Some(&name("n0999")));
+        assert_eq!((judged.order.len(), judged.refused.len()), (1000, 0));
     }
 }
