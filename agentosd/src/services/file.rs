@@ -236,7 +236,10 @@ impl AgentFile {
         if text.len() > MAX_BYTES {
             return Err(format!("it has more than {MAX_BYTES} bytes, which is the most that is read"));
         }
-        let file: Option<Self> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+        // No piece of the text in an error: it goes to the journal, and variables may be secrets.
+        let options = serde_saphyr::options! { with_snippet: false };
+        let file: Option<Self> =
+            serde_saphyr::from_str_with_options(text, options).map_err(|error| error.to_string())?;
         file.ok_or_else(|| "it is empty: expected at least command, a list of a program and its arguments".to_owned())
     }
 }

@@ -169,8 +169,14 @@ impl Services {
 
     fn list_of(&self, table: &Table, caller: &Caller) -> (Vec<Service>, Option<String>) {
         let lines = self.board.lines().into_values();
-        let seen = lines.filter(|line| caller.is_root() || line.owner == caller.uid);
-        (seen.collect(), table.error.clone().filter(|_| caller.is_root()))
+        if caller.is_root() {
+            return (lines.collect(), table.error.clone());
+        }
+        // What is wrong with a file is told with a piece of it, and files are root's.
+        let own = lines
+            .filter(|line| line.owner == caller.uid)
+            .map(|line| Service { error: line.error.map(|_| "it is refused; root can see why".to_owned()), ..line });
+        (own.collect(), None)
     }
 
     /// The directory.

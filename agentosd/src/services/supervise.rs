@@ -129,7 +129,7 @@ impl Supervisor {
             tokio::select! {
                 exit = &mut ended => break exit,
                 () = orders.next() => {}
-                Some(news) = news.recv() => ill = self.health(handle, spec, news).await,
+                Some(news) = news.recv() => ill |= self.health(handle, spec, news).await,
                 never = &mut checking => match never {},
             }
         };

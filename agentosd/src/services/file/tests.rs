@@ -86,6 +86,12 @@ fn a_mistake_is_named_with_its_line_and_what_was_expected() {
 }
 
 #[test]
+fn an_error_shows_nothing_of_the_file_besides() {
+    let error = parse("command: [x]\nenv: {KEY: secret}\nrestrat: always\n").unwrap_err();
+    assert!(error.contains("line 3") && !error.contains("secret") && !error.contains('\n'), "{error}");
+}
+
+#[test]
 fn what_is_too_large_is_not_read() {
     let large = format!("command: [x]\n#{}\n", "x".repeat(MAX_BYTES));
     assert!(parse(&large).unwrap_err().contains("65536"));
