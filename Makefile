@@ -101,7 +101,7 @@ deny: ## Licences, bans, duplicate versions, sources of the dependencies
 install: build ## Install below DESTDIR and prefix
 	$(INSTALL) -d $(DESTDIR)$(prefix)/bin $(DESTDIR)$(prefix)/sbin $(DESTDIR)$(prefix)/libexec/agentos \
 	  $(DESTDIR)$(unitdir) $(DESTDIR)$(prefix)/lib/sysusers.d $(DESTDIR)$(prefix)/lib/tmpfiles.d \
-	  $(DESTDIR)$(sysconfdir)/agentos/policies $(patsubst %,$(DESTDIR)$(prefix)/share/man/man%,1 5 7 8) \
+	  $(DESTDIR)$(sysconfdir)/agentos/policies $(DESTDIR)$(sysconfdir)/agentos/agents.d $(patsubst %,$(DESTDIR)$(prefix)/share/man/man%,1 5 7 8) \
 	  $(DESTDIR)$(prefix)/share/bash-completion/completions $(DESTDIR)$(prefix)/share/zsh/site-functions \
 	  $(DESTDIR)$(prefix)/share/fish/vendor_completions.d
 	$(INSTALL) -m 0755 $(target)/release/agentosd $(DESTDIR)$(prefix)/sbin/

@@ -5,6 +5,7 @@ pub(crate) mod audit;
 pub(crate) mod execute;
 pub(crate) mod memory;
 pub(crate) mod policy;
+pub(crate) mod services;
 
 use crate::completing;
 use crate::foreground::detach::DetachKeys;
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     /// Show, save, restore and remove what agents remember
     #[command(subcommand)]
     Memory(memory::Memory),
+    /// Show and start agents that have files of their own
+    Services(services::Services),
     /// Show what this host offers, layer by layer
     Doctor(Json),
     /// Check, show, try and compare policies

@@ -11,7 +11,8 @@ use clap_complete::CompleteEnv;
 use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use policies::{Loader as _, Shipped};
 use protocol::agent::State;
-use protocol::control::{Approvals, List, ListMemories, Method};
+use protocol::control::{Approvals, List, ListMemories, Method, Services};
+use protocol::service::ServiceState;
 use protocol::text::escape;
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -59,6 +60,18 @@ pub(crate) fn approvals() -> ArgValueCandidates {
             }));
         });
         waiting
+    })
+}
+
+/// Agents with files of their own that stay ended.
+pub(crate) fn services() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let mut names = Vec::new();
+        ask(&Services {}, |page| {
+            let ended = page.services.iter().filter(|service| service.state == ServiceState::Ended);
+            names.extend(ended.map(|service| CompletionCandidate::new(service.name.as_str())));
+        });
+        names
     })
 }
 

@@ -34,6 +34,7 @@ mod moment;
 mod own;
 mod policy;
 mod progress;
+mod services;
 mod show;
 mod signals;
 mod tar;
@@ -80,6 +81,7 @@ fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::Execute(execute) => execute::execute(socket, execute),
         Command::Audit(audit) => audit::audit(socket, audit),
         Command::Memory(memory) => memory::memory(socket, memory),
+        Command::Services(services) => services::services(socket, services),
         Command::Doctor(doctor) => doctor::doctor(socket, doctor),
 
         Command::Policy(policy) => policy::policy(socket, policy),

@@ -16,6 +16,8 @@ pub(crate) struct Config {
     pub(crate) default_policy: String,
     /// Where profiles are looked for before the shipped ones, in this order.
     pub(crate) policy_dirs: Vec<PathBuf>,
+    /// Where agents' own files lie, which start with the daemon.
+    pub(crate) agents_dir: PathBuf,
     /// Host uids for agents; no account of the host may lie in it.
     pub(crate) uid_range: UidRange,
     /// Most agents that live at one time.
@@ -131,6 +133,7 @@ impl Default for Config {
             group: "agentos".into(),
             default_policy: "base".into(),
             policy_dirs: vec!["/etc/agentos/policies".into()],
+            agents_dir: "/etc/agentos/agents.d".into(),
             uid_range: UidRange { first: 1_900_000_000, count: 65_536 },
             max_agents: 4_000,
             max_agents_per_user: 64,
@@ -237,10 +240,11 @@ impl Config {
             .chain(&config.stage_path)
             .chain(&config.vfs_path)
             .chain(&config.executor_path)
+            .chain([&config.agents_dir])
             .find(|path| !path.is_absolute())
         {
             return wrong(
-                "policy_dirs, stage_path, vfs_path, executor_path",
+                "policy_dirs, agents_dir, stage_path, vfs_path, executor_path",
                 &format!("{} is not an absolute path", relative.display()),
             );
         }

@@ -15,6 +15,7 @@ use crate::plan::{self, Identities, Own};
 use crate::policy::Policies;
 use crate::registry::Registry;
 use crate::retention::{Ended, Retention};
+use crate::services::Services;
 use crate::stage::Pool;
 use crate::store::{Record, Store};
 use crate::uids::Uids;
@@ -62,6 +63,8 @@ pub(crate) struct Daemon {
     pub(crate) denials: Result<denial::Log, String>,
     /// What was found of this host at the start.
     pub(crate) checks: Vec<Check>,
+    /// Agents that have files of their own.
+    pub(crate) services: Services,
     /// Places for agents that live.
     pub(crate) places: Places,
     /// Clones are held by whatever the end of the daemon must wait for.
@@ -246,6 +249,7 @@ impl Daemon {
 
     async fn tell_all(&self, request: impl Fn() -> Request) {
         self.ending.store(true, Ordering::Release);
+        self.services.end();
         // At the same time: each takes some milliseconds.
         let told = self.registry.all().into_iter().map(|handle| {
             let request = request();

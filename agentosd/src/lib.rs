@@ -37,6 +37,7 @@ mod registry;
 mod remembered;
 mod retention;
 mod sealed;
+mod services;
 mod stage;
 mod start;
 mod store;

@@ -27,6 +27,7 @@ use crate::plan::{self, Own};
 use crate::policy::Policies;
 use crate::registry::Registry;
 use crate::retention::{self, Retention};
+use crate::services::Services;
 use crate::stage::{Claims, Pool, Recipe, slot_number};
 use crate::store::Store;
 use crate::transport::{Admitted, Bounds, listen, serve};
@@ -190,6 +191,8 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Serve
     let bounds = Bounds { admitted: Admitted::Operators(group), per_uid: daemon.config.max_connections_per_uid };
     let accepting = tokio::spawn(serve(listener, bounds, Control(Arc::clone(&daemon))));
     announce(&socket)?;
+    // What is wrong is said there, and ends nobody else.
+    daemon.services.reload(&daemon).unwrap_or_default();
     let ending = tokio::select! {
         ending = signals.next() => ending,
         why = daemon.gate.broken() => Ending::Broken(format!("the audit log: {why}")),
@@ -295,6 +298,7 @@ fn assemble(
         denials,
         checks,
         places: Places::new(places),
+        services: Services::new(config.agents_dir.clone()),
         alive: weak,
         ending: AtomicBool::new(false),
         config,

@@ -22,6 +22,7 @@ pub use crate::memory::{
     FinishRestore, ListMemories, ListMemoriesReply, OpenMemory, OpenMemoryReply, RemoveMemory, RestoreMemory,
     RestoreMemoryReply,
 };
+pub use crate::service::{ReloadServices, Services, ServicesReply, StartService};
 
 /// The interface's name.
 pub const NAME: &str = "io.agentos.Control";
@@ -69,6 +70,9 @@ methods! {
     AuditStatus => AuditStatusReply,
     Approvals => ApprovalsReply,
     DecideApproval => Approval,
+    Services => ServicesReply,
+    ReloadServices => Empty,
+    StartService => Empty,
 }
 
 /// A reply that says only "done".

@@ -85,6 +85,16 @@ pub enum What {
     },
     /// A forbidden act or a spent budget, and what followed.
     Violation(Violation),
+    /// It has a file of its own, and ended: what follows was decided.
+    Restart {
+        /// `starts again in 2s, for the 2nd time: …`, `stays ended: …`.
+        outcome: String,
+    },
+    /// Its health command tells something else than before.
+    Health {
+        /// `healthy`, `unhealthy: …`.
+        outcome: String,
+    },
     /// What its name remembers was replaced by what somebody imported.
     MemoryRestored,
     /// What its name remembers was removed, because a caller wanted it.

@@ -361,7 +361,10 @@ impl Drop for Daemon {
 fn launch(place: &Path, lines: &str) -> Child {
     let config = place.join("agentosd.yaml");
     if !config.exists() {
-        fs::write(&config, format!("{UIDS}{lines}")).expect("the daemon's configuration");
+        // No agents of the host's own, unless the test has some.
+        let own = place.join("agents.d").display().to_string();
+        let agents = if lines.contains("agents_dir:") { String::new() } else { format!("agents_dir: {own}\n") };
+        fs::write(&config, format!("{UIDS}{agents}{lines}")).expect("the daemon's configuration");
     }
     let log_path = place.join("agentosd.log");
     let log = File::options().create(true).append(true).open(&log_path).expect("the daemon's log");

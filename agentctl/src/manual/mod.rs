@@ -40,9 +40,10 @@ const VARIABLES: [(&str, &str); 4] = [
 ];
 
 /// Files, by path.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     ("/run/agentos/io.agentos.sock", "The control socket, which root and the group agentos may use."),
     ("/etc/agentos/policies/NAME.yaml", "Profiles of this host; they go before shipped ones of the same name."),
+    ("/etc/agentos/agents.d/NAME.yaml", "Agents that start with the daemon; see agentos-agent(5)."),
     ("/run/agentos/agents/NAME/", "An agent's files while it lives: mem, state, policy, status."),
     ("/var/lib/agentos/agents/ID/", "Record, output and denials of an agent, also when it has ended."),
     ("/var/lib/agentos/audit/", "The audit log: segments, checkpoints, the signing key and its public half."),

@@ -7,6 +7,7 @@ mod host;
 mod looking;
 mod memory;
 mod policy;
+mod services;
 
 /// Of one command.
 pub(super) struct Page {
@@ -28,6 +29,7 @@ pub(super) struct Page {
 
 const SOCKET: &str = "/run/agentos/io.agentos.sock";
 const POLICIES: &str = "/etc/agentos/policies";
+const AGENTS: &str = "/etc/agentos/agents.d";
 const LIVE: &str = "/run/agentos/agents";
 const RECORDS: &str = "/var/lib/agentos/agents";
 const AUDIT: &str = "/var/lib/agentos/audit";
@@ -45,7 +47,7 @@ const ASKING: Page = Page {
 };
 
 /// Every page, by what is typed after `agentctl`; empty for the program itself.
-pub(super) const PAGES: [(&str, Page); 45] = [
+pub(super) const PAGES: [(&str, Page); 48] = [
     ("run", agents::RUN),
     ("exec", agents::EXEC),
     ("attach", agents::ATTACH),
@@ -79,6 +81,9 @@ pub(super) const PAGES: [(&str, Page); 45] = [
     ("memory export", memory::MEMORY_EXPORT),
     ("memory import", memory::MEMORY_IMPORT),
     ("memory rm", memory::MEMORY_RM),
+    ("services", services::SERVICES),
+    ("services reload", services::RELOAD),
+    ("services start", services::START),
     ("", host::AGENTCTL),
     ("policy", policy::POLICY),
     ("policy check", policy::CHECK),

@@ -21,6 +21,8 @@ pub(crate) fn line(event: &Event) -> String {
             format!("taken back by agentosd, which was not there for {}.{:03} s", absent_ms / 1000, absent_ms % 1000)
         }
         What::Violation(violation) => self::violation(violation),
+        What::Restart { outcome } => escape(outcome),
+        What::Health { outcome } => format!("health: {}", escape(outcome)),
         What::MemoryRestored => "what it remembers was imported".to_owned(),
         What::MemoryRemoved => "what it remembered was removed".to_owned(),
         What::Removed { why } if why.is_empty() => "removed".to_owned(),

@@ -12,6 +12,7 @@ mod json;
 pub(crate) mod memory;
 pub(crate) mod output;
 pub(crate) mod policy;
+pub(crate) mod service;
 mod table;
 pub(crate) mod time;
 

@@ -7,6 +7,7 @@ mod listing;
 mod memory;
 mod output;
 mod running;
+mod services;
 
 pub(crate) use kernel::Kernel;
 
@@ -15,8 +16,8 @@ use crate::daemon::Daemon;
 use crate::transport::{Descriptors, Door, Ended, Incoming, Outgoing, Parameters, parse};
 use protocol::control::{
     Approvals, Attach, AuditLog, AuditStatus, DecideApproval, Denials, Detach, Doctor, Empty, Events, Exec,
-    FinishRestore, Inspect, Interface, Kill, List, ListMemories, Logs, Method, OpenMemory, Perform, Rejoin, Remove,
-    RemoveMemory, Resize, RestoreMemory, Run, Wait,
+    FinishRestore, Inspect, Interface, Kill, List, ListMemories, Logs, Method, OpenMemory, Perform, Rejoin,
+    ReloadServices, Remove, RemoveMemory, Resize, RestoreMemory, Run, Services, StartService, Wait,
 };
 use protocol::error::ControlError;
 use rustix::fs::{OFlags, fcntl_getfl, readlink};
@@ -56,6 +57,7 @@ impl Door for Control {
             ListMemories::NAME => self.list_memories(parse(parameters)?, &caller, out).await,
             AuditLog::NAME => self.audit_log(parse(parameters)?, &caller, out).await,
             Approvals::NAME => self.approvals(parse(parameters)?, &caller, out).await,
+            Services::NAME => self.services(parse(parameters)?, &caller, out).await,
             Perform::NAME => {
                 let reply = self.perform(parse(parameters)?, &caller, out).await?;
                 out.last(&reply).await
@@ -115,6 +117,16 @@ impl Control {
             RemoveMemory::NAME => {
                 let RemoveMemory { name } = parse(parameters)?;
                 out.unless_closed(self.0.forget(&name, &caller)).await??;
+                out.last(&Empty {}).await
+            }
+            ReloadServices::NAME => {
+                let ReloadServices {} = parse(parameters)?;
+                self.reload_services(&caller)?;
+                out.last(&Empty {}).await
+            }
+            StartService::NAME => {
+                let StartService { name } = parse(parameters)?;
+                self.0.services.start(&self.0, (&name, &caller))?;
                 out.last(&Empty {}).await
             }
             // The transport answers for names that the interface does not have.

@@ -6,6 +6,7 @@
 mod log;
 mod pii;
 mod policy;
+mod service;
 mod stage;
 mod state;
 mod words;
@@ -13,6 +14,7 @@ mod words;
 pub use log::log;
 pub use pii::pii;
 pub use policy::policy;
+pub use service::service;
 pub use stage::stage;
 pub use state::state;
 pub use words::words;
@@ -34,12 +36,13 @@ mod tests {
     use std::path::Path;
 
     type Target = fn(&[u8]);
-    const TARGETS: [(&str, Target); 8] = [
+    const TARGETS: [(&str, Target); 9] = [
         ("audit", audit),
         ("log", log),
         ("pii", pii),
         ("policy", policy),
         ("request", request),
+        ("service", service),
         ("stage", stage),
         ("state", state),
         ("words", words),

@@ -67,6 +67,12 @@ pub(crate) fn of_event(event: &Event, owner: u32) -> Option<Record> {
             record
         }
         What::Violation(violation) => of_violation(violation),
+        What::Restart { outcome } | What::Health { outcome } => {
+            let what = if matches!(event.what, What::Health { .. }) { "health" } else { "restart" };
+            let mut record = Record::new(Kind::Other, what);
+            record.outcome = Some(outcome.clone());
+            record
+        }
         What::MemoryRestored => Record::new(Kind::Memory, "memory restored"),
         What::MemoryRemoved => Record::new(Kind::Memory, "memory removed"),
         What::Removed { .. } => Record::new(Kind::Other, "records removed"),

@@ -151,7 +151,8 @@ mod tests {
     fn every_methods_parameters_are_known_from_the_description() {
         assert_eq!(names_of(kernel::INTERFACE, "Execute"), ["action", "params", "context"]);
         assert_eq!(names_of(INTERFACE, "Kill"), ["name", "signal", "exec", "grace_ms"]);
-        for method in METHODS.iter().filter(|method| !matches!(**method, "Doctor" | "AuditStatus")) {
+        let none = ["Doctor", "AuditStatus", "Services", "ReloadServices"];
+        for method in METHODS.iter().filter(|method| !none.contains(*method)) {
             assert!(!names_of(INTERFACE, method).is_empty(), "{method}");
         }
     }

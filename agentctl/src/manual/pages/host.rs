@@ -12,7 +12,7 @@ pub(super) const AGENTCTL: Page = Page {
         ("What it tried and was refused:", "agentctl denials coder"),
         ("End all agents:", "agentctl kill -9 --all"),
     ],
-    also: &["agentosd.yaml(5)", "agentos-policy(5)", "agentos-memory(7)", "agentos-vfs(8)"],
+    also: &["agentosd.yaml(5)", "agentos-agent(5)", "agentos-policy(5)", "agentos-memory(7)", "agentos-vfs(8)"],
     ..ASKING
 };
 
