@@ -1,6 +1,7 @@
 """One line for each promise: `ok NAME`, `not ok NAME: why`, `skip NAME: why`."""
 
 import sys
+import time
 import traceback
 
 
@@ -15,6 +16,7 @@ def say(line):
 def run(promise):
     """Tries a promise: a function whose module and name are the name of its line. True if it holds."""
     name = f"{promise.__module__}.{promise.__name__}"
+    began = time.monotonic()
     try:
         promise()
     except Skip as why:
@@ -25,6 +27,8 @@ def run(promise):
         return False
     else:
         say(f"ok {name}")
+    finally:
+        say(f"# {time.monotonic() - began:.1f} s")
     return True
 
 
