@@ -28,6 +28,9 @@ if report.run(install.package):
         upgrade.replaces_the_daemon, upgrade.loses_no_line,
         uninstall.purge_leaves_nothing, uninstall.can_be_installed_again,
     ]
-    for promise in promises:
-        report.run(promise)
+    held = [report.run(promise) for promise in promises]
+    if not all(held):
+        # For whoever looks for the reason.
+        for line in host.run("journalctl", "--no-pager", "--output", "short-monotonic", "--lines", 150).stdout.splitlines():
+            report.say(f"# {line}")
 report.say("# done")
