@@ -8,6 +8,8 @@ PACKAGE = FILES / "agentos.deb"
 # The same files under the next version.
 NEXT_PACKAGE = FILES / "agentos-next.deb"
 UNITS = ["agentosd.socket", "agentosd.service", "agentos-vfs.service"]
+# The operator's own words on agentos-vfs.service; not the package's to remove.
+DROP_IN = Path("/etc/systemd/system/agentos-vfs.service.d/passthrough.conf")
 CONFIGURATION = Path("/etc/agentos/agentosd.yaml")
 
 

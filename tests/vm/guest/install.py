@@ -1,6 +1,7 @@
 """The package puts everything in place and starts it."""
 
 import grp
+import json
 import os
 import stat
 from pathlib import Path
@@ -54,4 +55,7 @@ def layers():
         equal(len(lines), 1, f"lines about {layer}")
         true(lines[0].startswith("ok "), f"not there: {lines[0]}")
     true("version 2 at " in said, f"no controllers of version 2: {said}")
-    host.run("agentctl", "doctor")
+    # What the daemon found itself: with the capabilities that its unit leaves it.
+    found = {check["layer"]: check["status"] for check in json.loads(host.run("agentctl", "doctor", "--json").stdout)}
+    for layer in ["privilege", "denial log", "denial log of seccomp"]:
+        equal(found[layer], "ok", f"{layer} under the unit")

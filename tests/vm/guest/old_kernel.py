@@ -7,7 +7,7 @@ import host
 import judge
 from report import equal, true
 
-LACKING = ["landlock_truncate", "landlock_ioctl", "landlock_scope", "memfd_noexec"]
+LACKING = ["landlock_truncate", "memfd_noexec", "landlock_ioctl", "landlock_scope"]
 
 
 def missing_layer_is_named():
@@ -30,6 +30,10 @@ def daemon_starts_when_told_to():
     text = host.CONFIGURATION.read_text()
     true("#vfs_passthrough: true" in text, "the configuration does not have the key")
     host.CONFIGURATION.write_text(text.replace("#vfs_passthrough: true ", "vfs_passthrough: false"))
+    host.DROP_IN.parent.mkdir()
+    host.DROP_IN.write_text("[Service]\nEnvironment=AGENTOS_VFS_FLAGS=--no-passthrough\n")
+    host.run("systemctl", "daemon-reload")
+    host.run("systemctl", "restart", "agentos-vfs.service")
     host.run("systemctl", "reset-failed", *host.UNITS, check=False)
     host.run("systemctl", "start", "agentosd.socket", check=False)
     host.run("systemctl", "restart", "agentosd.service")

@@ -11,6 +11,7 @@ from report import equal, true
 # What others write by themselves: logs, the package manager, the service manager. Names of ours count there too.
 OTHERS = ("/var/log/", "/var/lib/dpkg/", "/var/cache/", "/var/backups/", "/run/systemd/", "/run/udev/", "/run/log/",
           "/run/user", "/run/dpkg", "/var/lib/systemd/", "/etc/.pwd.lock", "/tmp/", "/var/tmp/")
+OPERATORS = {str(host.DROP_IN), str(host.DROP_IN.parent)}
 BACKUPS = {f"/etc/{name}-" for name in ["group", "gshadow", "passwd", "shadow", "subuid", "subgid"]}
 
 
@@ -36,7 +37,7 @@ def seen():
 
 
 def ours(name):
-    if "agentos-vm" in name or name in BACKUPS:
+    if "agentos-vm" in name or name in BACKUPS | OPERATORS:
         return False
     return "agentos" in name or not name.startswith(OTHERS)
 
