@@ -6,8 +6,14 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-target := target/x86_64-unknown-linux-gnu
+# Where cargo puts what it builds.
+built := $(or $(CARGO_TARGET_DIR),target)
+target := $(built)/x86_64-unknown-linux-gnu
 programs := -p agentosd -p agentctl -p sandbox -p fuse-vfs -p executors -p scripted-model
+# `make deb PROFILE=dev` packs what the tests have built anyway, features and all: nothing is built twice.
+PROFILE ?= release
+selected := $(if $(filter dev,$(PROFILE)),--workspace,$(programs))
+output := $(target)/$(if $(filter dev,$(PROFILE)),debug,$(PROFILE))
 
 DESTDIR ?=
 prefix ?= /usr
@@ -25,7 +31,7 @@ setup: ## Install what the build, the demo and the tests need
 
 .PHONY: build
 build: ## Build the programs, optimised
-	$(CARGO) build --release --locked $(programs) --bins
+	$(CARGO) build --profile $(PROFILE) --locked $(selected) --bins
 
 .PHONY: demo
 demo: setup build ## A real agent confined, governed, stopped, killed, and what was recorded
@@ -38,13 +44,16 @@ lint: ## Formatting, lints, documentation, shell scripts
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	# Private items are documented too, so links to them work.
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" $(CARGO) doc --workspace --no-deps --document-private-items --locked
-	shellcheck scripts/* .ci/run demo/run tests/agents/install
+	shellcheck scripts/* .ci/run demo/run tests/agents/install tests/vm/image \
+	  $(addprefix packaging/debian/,pack postinst prerm postrm)
+	shellcheck --shell=sh tests/vm/image.d/customize
 	node --check tests/agents/command
 
 .PHONY: test
 test: setup lint ## Everything CI runs
 	scripts/fs-suites install
 	$(CARGO) build --workspace --bins --locked
+	$(MAKE) --no-print-directory deb PROFILE=dev
 	$(CARGO) test --workspace --locked --no-fail-fast
 
 FSX_SECONDS ?= 600
@@ -104,9 +113,9 @@ install: build ## Install below DESTDIR and prefix
 	  $(DESTDIR)$(sysconfdir)/agentos/policies $(DESTDIR)$(sysconfdir)/agentos/agents.d $(patsubst %,$(DESTDIR)$(prefix)/share/man/man%,1 5 7 8) \
 	  $(DESTDIR)$(prefix)/share/bash-completion/completions $(DESTDIR)$(prefix)/share/zsh/site-functions \
 	  $(DESTDIR)$(prefix)/share/fish/vendor_completions.d
-	$(INSTALL) -m 0755 $(target)/release/agentosd $(DESTDIR)$(prefix)/sbin/
-	$(INSTALL) -m 0755 $(target)/release/agentctl $(DESTDIR)$(prefix)/bin/
-	$(INSTALL) -m 0755 $(addprefix $(target)/release/agentos-,stage vfs executor) $(DESTDIR)$(prefix)/libexec/agentos/
+	$(INSTALL) -m 0755 $(output)/agentosd $(DESTDIR)$(prefix)/sbin/
+	$(INSTALL) -m 0755 $(output)/agentctl $(DESTDIR)$(prefix)/bin/
+	$(INSTALL) -m 0755 $(addprefix $(output)/agentos-,stage vfs executor) $(DESTDIR)$(prefix)/libexec/agentos/
 	$(INSTALL) -m 0644 systemd/agentosd.socket $(DESTDIR)$(unitdir)/
 	# The units name the programs where packages put them.
 	for unit in agentosd.service agentos-vfs.service; do \
@@ -115,12 +124,18 @@ install: build ## Install below DESTDIR and prefix
 	done
 	$(INSTALL) -m 0644 systemd/sysusers.d/agentos.conf $(DESTDIR)$(prefix)/lib/sysusers.d/
 	$(INSTALL) -m 0644 systemd/tmpfiles.d/agentos.conf $(DESTDIR)$(prefix)/lib/tmpfiles.d/
-	$(target)/release/agentctl man $(DESTDIR)$(prefix)/share/man/man1
-	$(target)/release/agentosd --man > $(DESTDIR)$(prefix)/share/man/man8/agentosd.8
+	$(output)/agentctl man $(DESTDIR)$(prefix)/share/man/man1
+	$(output)/agentosd --man > $(DESTDIR)$(prefix)/share/man/man8/agentosd.8
 	for section in 5 7 8; do $(INSTALL) -m 0644 man/*.$$section $(DESTDIR)$(prefix)/share/man/man$$section/; done
-	$(target)/release/agentctl completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/agentctl
-	$(target)/release/agentctl completion zsh > $(DESTDIR)$(prefix)/share/zsh/site-functions/_agentctl
-	$(target)/release/agentctl completion fish > $(DESTDIR)$(prefix)/share/fish/vendor_completions.d/agentctl.fish
+	$(output)/agentctl completion bash > $(DESTDIR)$(prefix)/share/bash-completion/completions/agentctl
+	$(output)/agentctl completion zsh > $(DESTDIR)$(prefix)/share/zsh/site-functions/_agentctl
+	$(output)/agentctl completion fish > $(DESTDIR)$(prefix)/share/fish/vendor_completions.d/agentctl.fish
+
+.PHONY: deb
+deb: build ## The Debian package, target/debian/agentos_VERSION_amd64.deb
+	rm -rf $(built)/debian/root
+	$(MAKE) --no-print-directory install DESTDIR=$(built)/debian/root prefix=/usr sysconfdir=/etc unitdir=/usr/lib/systemd/system
+	packaging/debian/pack $(built)/debian/root $(built)/debian
 
 .PHONY: uninstall
 uninstall: ## Remove what `install` put there; configuration and state stay

@@ -172,13 +172,6 @@ fn writers(daemon: &Daemon) -> (Vec<tests::Agent<'_>>, Vec<PathBuf>) {
     (agents.into_iter().collect(), traces)
 }
 
-fn silent(traces: &[PathBuf]) {
-    let sizes = || traces.iter().map(|path| fs::metadata(path).map_or(0, |data| data.len())).collect::<Vec<_>>();
-    let before = sizes();
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(sizes(), before, "something still writes");
-}
-
 #[test]
 fn an_orderly_end_ends_every_agent() {
     if !tests::is_root() {

@@ -133,7 +133,7 @@ impl Daemon {
             ended_us: None,
             exit: None,
             denials: None,
-            not_enforced: Vec::new(),
+            not_enforced: launch.not_enforced.clone(),
             review: None,
         };
         let wanted = Wanted {

@@ -284,7 +284,7 @@ fn assemble(
     let places = places::Bounds { all: config.max_agents, per_user: config.max_agents_per_user };
     let kept = retention::Bounds { agents: config.max_ended_agents, bytes: config.max_ended_size };
     Ok(Daemon {
-        own: Own { state: grounds.state.path.clone(), run: grounds.run.path.clone() },
+        own: Own { state: grounds.state.path.clone(), run: grounds.run.path.clone(), lacking: preflight::lacking() },
         store,
         events,
         gate,

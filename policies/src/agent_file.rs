@@ -20,7 +20,8 @@ use crate::schema::{File, present};
 const MOST_PATTERN_BYTES: usize = 16 << 10;
 
 /// The keys of the language that only an operator's policy may have.
-const OPERATORS_KEYS: [&str; 7] = ["extends", "process", "filesystem", "actions", "network", "memory", "on_violation"];
+const OPERATORS_KEYS: [&str; 8] =
+    ["extends", "process", "filesystem", "optional_layers", "actions", "network", "memory", "on_violation"];
 
 /// The keys of an agent's own file.
 #[derive(Deserialize)]

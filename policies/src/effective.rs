@@ -7,6 +7,7 @@ use crate::absence::WithoutDaemon;
 use crate::cores::Cores;
 use crate::digest::Digest;
 use crate::env::{EnvName, EnvValue};
+use crate::kernel_layer::KernelLayer;
 use crate::mediation::{Mediation, Rate};
 use crate::memory::Memory;
 use crate::names::Hostname;
@@ -33,6 +34,8 @@ pub struct Effective {
     pub env: Vec<EnvRule>,
     /// The host name that the agent sees, if the policy sets one.
     pub hostname: Option<Rule<Hostname>>,
+    /// What the agent starts without where the kernel lacks it.
+    pub optional_layers: Vec<Rule<KernelLayer>>,
     /// How much the agent may use.
     pub limits: Limits,
     /// What it can remember.

@@ -22,6 +22,7 @@ mod effective;
 mod env;
 mod exec_rules;
 mod json_schema;
+mod kernel_layer;
 mod mediation;
 mod memory;
 mod merge;
@@ -57,6 +58,7 @@ pub use digest::Digest;
 pub use effective::{Effective, EnvRule, FsRule, Limits, Source};
 pub use env::{EnvName, EnvValue};
 pub use json_schema::Written;
+pub use kernel_layer::KernelLayer;
 pub use mediation::{
     ActionName, ActionPattern, ActionRule, Answer, AnswerSignal, Argv, Condition, Conditions, Effect, Filter,
     HostPattern, Kind, Mediation, Method, Mode, NamePattern, NetworkRule, Param, ParamError, ParamType, PathPattern,

@@ -7,6 +7,7 @@ use serde_saphyr::Spanned;
 use crate::absence::WithoutDaemon;
 use crate::digest::Digest;
 use crate::effective::{Effective, EnvRule, FsRule, Limits, Source};
+use crate::kernel_layer::KernelLayer;
 use crate::mediation::Mediation;
 use crate::memory::Memory;
 use crate::names::Hostname;
@@ -24,6 +25,7 @@ pub(crate) struct Merged {
     filesystem: Vec<FsRule>,
     env: Vec<EnvRule>,
     hostname: Option<Rule<Hostname>>,
+    optional_layers: Vec<Rule<KernelLayer>>,
     limits: SomeLimits,
     memory: Memory,
     without_daemon: WithoutDaemon,
@@ -85,6 +87,10 @@ impl Merged {
             };
             replace(&mut self.filesystem, rule, |known, new| known.path == new.path);
         }
+        for layer in &file.optional_layers {
+            let rule = Rule { value: layer.value, origin: document.origin_of(layer) };
+            replace(&mut self.optional_layers, rule, |known, new| known.value == new.value);
+        }
         override_with(&mut self.hostname, document, file.process.hostname.as_ref(), Hostname::clone);
         self.limits.add(document, &file.process.limits);
         self.memory.add(document, &file.memory);
@@ -114,6 +120,7 @@ impl Merged {
             filesystem: self.filesystem,
             env: self.env,
             hostname: self.hostname,
+            optional_layers: self.optional_layers,
             limits,
             memory: self.memory,
             without_daemon: self.without_daemon,

@@ -39,6 +39,12 @@ pub fn render(policy: &Effective) -> String {
         page.line(&format!("    - {}", quoted(&entry)), Some(&rule.origin));
     }
     page.limits(policy);
+    if !policy.optional_layers.is_empty() {
+        page.line("optional_layers:", None);
+        for rule in &policy.optional_layers {
+            page.line(&format!("  - {}", rule.value), Some(&rule.origin));
+        }
+    }
     page.memory(&policy.memory);
     page.without_daemon(&policy.without_daemon);
     page.mediation(&policy.mediation);

@@ -11,6 +11,7 @@ use serde_saphyr::Spanned;
 use crate::absence::WithoutDaemonEntries;
 use crate::cores::Cores;
 use crate::env::EnvEntry;
+use crate::kernel_layer::KernelLayer;
 use crate::mediation::{ActionEntry, AnswerSignal, Kernel, NetworkEntry, OnViolationEntries, Rate, RuleEntry};
 use crate::memory::MemoryEntries;
 use crate::names::{Hostname, ProfileName};
@@ -29,6 +30,8 @@ pub(crate) struct File {
     pub(crate) process: Process,
     #[serde(default)]
     pub(crate) filesystem: Vec<Spanned<FsEntry>>,
+    #[serde(default)]
+    pub(crate) optional_layers: Vec<Spanned<KernelLayer>>,
     #[serde(default, deserialize_with = "present")]
     pub(crate) kernel: Option<Spanned<Kernel>>,
     #[serde(default, deserialize_with = "present")]

@@ -53,6 +53,12 @@ memory: {episodic: 2GiB, semantic_shared: team}",
 }
 
 #[test]
+fn doing_without_a_layer_of_the_kernel_is_a_grant() {
+    says("", "optional_layers: [landlock_scope]", &["grants  starting on a kernel without landlock_scope  (p.yaml:2)"]);
+    says("optional_layers: [memfd_noexec]", "", &["takes   starting on a kernel without memfd_noexec  (p.yaml:2)"]);
+}
+
+#[test]
 fn a_rule_about_actions_goes_the_way_that_answers_go() {
     says(
         "policies:

@@ -23,7 +23,8 @@ pub struct Check {
 pub enum Status {
     /// There.
     Ok,
-    /// Missing; agents still start, and what is not enforced or not listed is said wherever they are shown.
+    /// Missing; agents still start, some only under policies that can do without it, and what is not enforced or not listed
+    /// is said wherever they are shown.
     Degraded,
     /// Missing and required: the daemon does not start.
     Missing,

@@ -36,6 +36,7 @@ mod hostile;
 pub mod judge;
 mod launch;
 mod leftovers;
+pub mod machine;
 mod reachable;
 mod repository;
 mod skip;

@@ -191,7 +191,10 @@ impl Task {
         record.decision = Some(Decision::Allow);
         record.rule = Some(format!("policy {}", agent.policy));
         record.policy_digest = Some(agent.policy_digest.clone());
-        record.outcome = Some(launch.view.join("; "));
+        let lacking = launch.not_enforced.join(", ");
+        // First, because a long record loses the end of its texts.
+        let lacking = (!lacking.is_empty()).then(|| format!("not enforced on this kernel: {lacking}"));
+        record.outcome = Some(lacking.into_iter().chain(launch.view.iter().cloned()).collect::<Vec<_>>().join("; "));
         record
     }
 

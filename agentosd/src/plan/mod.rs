@@ -4,6 +4,7 @@ mod absence;
 mod environment;
 pub(crate) mod executor;
 mod files;
+mod layers;
 mod memory;
 mod view;
 mod workspace;
@@ -11,7 +12,7 @@ mod workspace;
 use crate::caller::Caller;
 use crate::memory::Sharing;
 use crate::violation::Answers;
-use policies::{Bound, Effective, OnVfsLoss, Table, Variables};
+use policies::{Bound, Effective, KernelLayer, OnVfsLoss, Table, Variables};
 use protocol::agent::Limits;
 use protocol::control::{Run, Stdio};
 use protocol::error::ControlError;
@@ -37,13 +38,15 @@ pub(crate) struct Identities {
     pub(crate) init: u32,
 }
 
-/// What the daemon itself keeps out of every workspace.
+/// What of the daemon and its host matters to a launch: the directories that it keeps out of every workspace, the kernel.
 #[derive(Clone, Debug)]
 pub(crate) struct Own {
     /// Its state directory.
     pub(crate) state: PathBuf,
     /// Its run directory.
     pub(crate) run: PathBuf,
+    /// Layers of the confinement that this kernel lacks.
+    pub(crate) lacking: Vec<KernelLayer>,
 }
 
 /// A launch, decided.
@@ -53,6 +56,8 @@ pub(crate) struct Launch {
     pub(crate) plan: Plan,
     /// For the control group.
     pub(crate) cgroup: CgroupLimits,
+    /// Layers that it goes without, because the kernel lacks them and the policy can.
+    pub(crate) not_enforced: Vec<String>,
     /// For people.
     pub(crate) limits: Limits,
     /// What is visible and how: `read /usr`.
@@ -96,6 +101,7 @@ pub(crate) fn launch(
     let variables = Variables { workspace: workspace.clone(), home: HOME.into(), name: name.to_string() };
     let bound = policy.bind(&variables).map_err(|error| ControlError::BadPolicy { message: error.to_string() })?;
     refuse_unenforced(&bound)?;
+    let not_enforced = layers::not_enforced(policy, &own.lacking)?;
     let identity = |id| Identity { uid: id, gid: id };
     let owner = (!caller.is_root()).then_some(Identity { uid: caller.uid, gid: caller.gid });
     let seen = view::of(&bound, request.workspace.as_ref().zip(workspace.as_deref()), owner)?;
@@ -119,7 +125,7 @@ pub(crate) fn launch(
     };
     let cgroup = group_limits(&limits);
     let standing = standing_of(policy, &bound, (&variables, request.timeout_ms))?;
-    Ok(Launch { plan, cgroup, limits, view: seen.words, standing })
+    Ok(Launch { plan, cgroup, not_enforced, limits, view: seen.words, standing })
 }
 
 /// What stands of an agent that was launched under this policy.

@@ -32,7 +32,7 @@ fn decide(policy: &str, uid: u32, change: impl FnOnce(&mut Run)) -> Result<Launc
     .unwrap();
     change(&mut request);
     let caller = Caller { uid, gid: uid, groups: vec![27], pid: 7 };
-    let own = Own { state: "/var/lib/agentos".into(), run: "/run/agentos".into() };
+    let own = Own { state: "/var/lib/agentos".into(), run: "/run/agentos".into(), lacking: Vec::new() };
     let who = Identities { agent: 1_900_000_001, init: 1_900_000_000 };
     launch(&request, &AgentName::parse("coder").unwrap(), &policy, (&caller, who, &own))
 }
@@ -132,7 +132,7 @@ fn every_shipped_profile_builds_on_the_template_of_the_default_one() {
             request.workspace = Some(Workspace { path: "/home/ann/project".into(), read_only: false });
         }
         let caller = Caller { uid: 1000, gid: 1000, groups: vec![], pid: 7 };
-        let own = Own { state: "/var/lib/agentos".into(), run: "/run/agentos".into() };
+        let own = Own { state: "/var/lib/agentos".into(), run: "/run/agentos".into(), lacking: Vec::new() };
         let who = Identities { agent: 1_900_000_001, init: 1_900_000_000 };
         let agent = AgentName::parse("coder").unwrap();
         let plan = launch(&request, &agent, &resolved(name), (&caller, who, &own)).unwrap().plan;

@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn the_hosts_own_directories_are_no_workspaces() {
-        let own = Own { state: "/var/lib/agentos".into(), run: "/tmp/t/run".into() };
+        let own = Own { state: "/var/lib/agentos".into(), run: "/tmp/t/run".into(), lacking: Vec::new() };
         let check = |path: &str| check(&Workspace { path: path.into(), read_only: false }, &own);
         for good in ["/home/ann/project", "/srv/x", "/tmp/t/w", "/etcetera", "/var/lib/agentos2"] {
             assert!(check(good).is_ok(), "{good}");

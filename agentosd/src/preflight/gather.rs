@@ -46,7 +46,7 @@ pub(super) fn gather(given: &Given<'_>) -> Facts {
         fuse_passthrough: fuse_passthrough(&release),
         fuse_passthrough_optional: !given.fuse_passthrough,
         pidfd: pidfd_open(getpid(), PidfdFlags::empty()).is_ok(),
-        memfd_noexec: Path::new("/proc/sys/vm/memfd_noexec").exists(),
+        memfd_noexec: memfd_noexec(),
         denial_log: given.denial_log.map_err(ToString::to_string),
         panics_on_lost_record: crate::denial::panics_on_lost_record(),
         uid: geteuid().as_raw(),
@@ -65,6 +65,10 @@ fn words(path: &str) -> BTreeSet<String> {
     read(path).split_whitespace().map(str::to_owned).collect()
 }
 
+pub(super) fn memfd_noexec() -> bool {
+    Path::new("/proc/sys/vm/memfd_noexec").exists()
+}
+
 /// The leading two numbers of a release such as `6.18.4-arch1`.
 pub(super) fn version(release: &str) -> (u32, u32) {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|part| part.parse().ok());
@@ -72,7 +76,7 @@ pub(super) fn version(release: &str) -> (u32, u32) {
 }
 
 /// What the kernel handles, by asking for what each ABI brought; the rule sets are never enforced.
-fn landlock_abi() -> u32 {
+pub(super) fn landlock_abi() -> u32 {
     let rules = || Ruleset::default().set_compatibility(CompatLevel::HardRequirement);
     let itself = || RestrictSelf::default().set_compatibility(CompatLevel::HardRequirement);
     let brought: [&dyn Fn() -> bool; 8] = [

@@ -1,6 +1,7 @@
 //! From facts to checks. Pure: the same facts give the same table.
 
 use super::facts::{Facts, Groups};
+use policies::KernelLayer;
 use protocol::doctor::{Check, Status};
 
 const EVERY: &str = "every agent";
@@ -53,7 +54,7 @@ fn kernel(facts: &Facts) -> Check {
 }
 
 /// What the daemon and its stages do with each; capabilities(7) has the numbers.
-const CAPABILITIES: [(u32, &str); 11] = [
+const CAPABILITIES: [(u32, &str); 12] = [
     (0, "CAP_CHOWN"),
     (1, "CAP_DAC_OVERRIDE"),
     (3, "CAP_FOWNER"),
@@ -65,6 +66,7 @@ const CAPABILITIES: [(u32, &str); 11] = [
     (18, "CAP_SYS_CHROOT"),
     (21, "CAP_SYS_ADMIN"),
     (27, "CAP_MKNOD"),
+    (39, "CAP_BPF"),
 ];
 
 fn root(facts: &Facts) -> Check {
@@ -242,7 +244,32 @@ fn landlock(facts: &Facts) -> Check {
     if lacking.is_empty() {
         return found.ok();
     }
-    found.judged(Status::Degraded, format!("{}; boot a newer kernel", lacking.join("; ")))
+    let consequence = format!("{}{}; boot a newer kernel", lacking.join("; "), refusing(facts, LANDLOCK));
+    found.judged(Status::Degraded, consequence)
+}
+
+/// What of [`KernelLayer`] is Landlock's.
+const LANDLOCK: [KernelLayer; 3] =
+    [KernelLayer::LandlockTruncate, KernelLayer::LandlockIoctl, KernelLayer::LandlockScope];
+
+/// The layers that a kernel lacks, by its Landlock ABI and whether memory can be kept from being executed.
+pub(super) fn lacking(abi: u32, memfd_noexec: bool) -> impl Iterator<Item = KernelLayer> {
+    KernelLayer::ALL.into_iter().filter(move |layer| match layer {
+        KernelLayer::LandlockTruncate => abi < 3,
+        KernelLayer::MemfdNoexec => !memfd_noexec,
+        KernelLayer::LandlockIoctl => abi < 5,
+        KernelLayer::LandlockScope => abi < 6,
+    })
+}
+
+/// That agents start only where their policy can do without what is lacking of `layers`.
+fn refusing<const N: usize>(facts: &Facts, layers: [KernelLayer; N]) -> String {
+    let lacking = lacking(facts.landlock, facts.memfd_noexec).filter(|layer| layers.contains(layer));
+    let named: Vec<&str> = lacking.map(KernelLayer::word).collect();
+    if named.is_empty() {
+        return String::new();
+    }
+    format!("; agents start only under policies with optional_layers: [{}]", named.join(", "))
 }
 
 fn seccomp(facts: &Facts) -> Check {
@@ -259,10 +286,11 @@ fn seccomp(facts: &Facts) -> Check {
 
 fn memfd(facts: &Facts) -> Check {
     let found = if facts.memfd_noexec { "vm.memfd_noexec" } else { "none" };
+    let refusing = refusing(facts, [KernelLayer::MemfdNoexec]);
     layer("memfd without execution", "process.exec", found).ok_if(
         facts.memfd_noexec,
         Status::Degraded,
-        "an agent can execute a program that it keeps in memory only; boot Linux 6.3 or newer",
+        &format!("an agent could execute a program that it keeps in memory only{refusing}; boot Linux 6.3 or newer"),
     )
 }
 

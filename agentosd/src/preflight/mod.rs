@@ -13,6 +13,7 @@ mod judge;
 mod tests;
 
 use crate::denial::Unavailable;
+use policies::KernelLayer;
 use protocol::doctor::{Check, Status};
 use sandbox::cgroup::{CgroupError, Hierarchies};
 use std::ops::Range;
@@ -35,6 +36,12 @@ pub struct Given<'a> {
 #[must_use]
 pub fn run(given: &Given<'_>) -> Vec<Check> {
     judge::judge(&gather::gather(given))
+}
+
+/// The layers that this kernel lacks and that a policy can do without.
+#[must_use]
+pub fn lacking() -> Vec<KernelLayer> {
+    judge::lacking(gather::landlock_abi(), gather::memfd_noexec()).collect()
 }
 
 /// The checks that keep the daemon from starting.

@@ -122,6 +122,8 @@ fn each_landlock_abi_says_what_it_lacks() {
         checks.into_iter().find(|check| check.layer == "landlock").expect("always there").consequence
     };
     assert!(said(3).contains("TCP") && said(3).contains("signals"));
+    assert!(said(2).contains("optional_layers: [landlock_truncate, landlock_ioctl, landlock_scope]"), "{}", said(2));
+    assert!(said(5).contains("optional_layers: [landlock_scope]"), "{}", said(5));
     assert!(!said(4).contains("TCP") && said(5).contains("signals"));
     assert_eq!(said(6), "");
 }

@@ -103,7 +103,7 @@ fn sendable(reply: &Reply) {
 /// A request is refused, or its plan gives nothing of the host's own away as a workspace.
 fn launch(run: &Run) {
     let caller = Caller { uid: 1000, gid: 1000, groups: vec![27], pid: 7 };
-    let own = Own { state: "/var/lib/agentos".into(), run: "/run/agentos".into() };
+    let own = Own { state: "/var/lib/agentos".into(), run: "/run/agentos".into(), lacking: Vec::new() };
     let who = Identities { agent: 1_900_000_001, init: 1_900_000_000 };
     let Ok(name) = AgentName::parse("coder") else { return };
     match plan::launch(run, &name, &POLICY, (&caller, who, &own)) {

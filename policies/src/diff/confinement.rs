@@ -8,6 +8,7 @@ use crate::bind::{Bound, BoundFs, Content};
 use crate::diff::{Diff, Direction, limits, towards, written};
 use crate::effective::{Effective, EnvRule};
 use crate::env::EnvValue;
+use crate::kernel_layer::KernelLayer;
 use crate::memory::Memory;
 use crate::origin::{Origin, Rule};
 use crate::paths::at_or_beneath;
@@ -26,6 +27,7 @@ pub(crate) fn compare(old: (&Effective, &Bound), new: (&Effective, &Bound), foun
         let words = format!("without a daemon: {before} → {after}");
         found.add(Direction::Alters, words, origins.into_iter().flatten().next());
     }
+    optional_layers(&old.0.optional_layers, &new.0.optional_layers, found);
     if let (Some(before), Some(after)) = (old.0.hostname.as_ref(), new.0.hostname.as_ref())
         && before.value != after.value
     {
@@ -34,6 +36,15 @@ pub(crate) fn compare(old: (&Effective, &Bound), new: (&Effective, &Bound), foun
     } else if old.0.hostname.is_some() != new.0.hostname.is_some() {
         let rule = old.0.hostname.as_ref().or(new.0.hostname.as_ref());
         found.add(Direction::Alters, "the host name that the agent sees".to_owned(), rule.map(|rule| &rule.origin));
+    }
+}
+
+/// Doing without a layer is more on a kernel that lacks it, and no difference on others.
+fn optional_layers(old: &[Rule<KernelLayer>], new: &[Rule<KernelLayer>], found: &mut Diff) {
+    for (direction, these, others) in [(Direction::Grants, new, old), (Direction::Takes, old, new)] {
+        for rule in these.iter().filter(|rule| others.iter().all(|other| other.value != rule.value)) {
+            found.add(direction, format!("starting on a kernel without {}", rule.value), Some(&rule.origin));
+        }
     }
 }
 
