@@ -14,7 +14,7 @@ const BOTH: [&str; 18] = [
     "confinement.identity",
     "confinement.namespaces",
     "confinement.files",
-    "limits.delegated",
+    "limits.place",
     "limits.memory",
     "limits.pids",
     "limits.cpu",

@@ -43,26 +43,17 @@ struct Mounted {
 const CONTROLLERS: [&str; 3] = ["memory", "pids", "cpu"];
 
 impl Hierarchies {
-    /// Finds the hierarchies and makes our directory in each: `instance` directly under the root, or, when a service
-    /// manager has delegated the daemon's own group to it (`trusted.delegate`), `agents` beneath that one, with the
-    /// daemon itself moved to `daemon` beside it (a version 2 group with controllers holds no processes).
+    /// Finds the hierarchies and makes our directory in each: `instance` directly under the root. Not beneath the group that
+    /// a service manager has made for the daemon: a version 2 group with groups that have controllers takes no process
+    /// (cgroup-v2.rst, "No Internal Process Constraint"), so that no other daemon could be started in it while agents run.
     ///
     /// # Errors
     /// [`CgroupError::NoVersion2`]; [`CgroupError::File`]. A controller that is absent is no error here.
     pub fn open(instance: &str) -> Result<Self, CgroupError> {
         let mounted = mounted()?;
         let unified_root = mounted.iter().find(|m| m.version2).ok_or(CgroupError::NoVersion2)?.point.clone();
-        let base = match delegated(&unified_root)? {
-            Some(own) => {
-                enter(&own.join("daemon"))?;
-                enable_controllers(&own)?;
-                own.join("agents")
-            }
-            None => {
-                enable_controllers(&unified_root)?;
-                unified_root.join(instance)
-            }
-        };
+        enable_controllers(&unified_root)?;
+        let base = unified_root.join(instance);
         create(&base)?;
         enable_controllers(&base)?;
         let available = read(&base.join("cgroup.controllers"))?;
@@ -177,24 +168,6 @@ fn parse_mount(line: &str) -> Option<Mounted> {
         _ => return None,
     };
     Some(Mounted { version2, point, options: right.nth(1)?.to_owned() })
-}
-
-/// The daemon's own version 2 group, when a service manager has handed it over.
-fn delegated(root: &Path) -> Result<Option<PathBuf>, CgroupError> {
-    let text = read(Path::new("/proc/self/cgroup"))?;
-    let Some(path) = text.lines().find_map(|line| line.strip_prefix("0::/")) else { return Ok(None) };
-    // A daemon that has been here before sits in `daemon` beneath the delegated group.
-    let own = root.join(path.strip_suffix("/daemon").unwrap_or(path));
-    let mut value = [0; 8];
-    match rustix::fs::getxattr(&own, "trusted.delegate", &mut value[..]) {
-        Ok(1) if value[0] == b'1' => Ok(Some(own)),
-        _ => Ok(None),
-    }
-}
-
-fn enter(group: &Path) -> Result<(), CgroupError> {
-    create(group)?;
-    write(&group.join("cgroup.procs"), "0")
 }
 
 /// Hands the controllers that exist down to the children of `group`; asking again is no error.

@@ -22,7 +22,7 @@ if report.run(install.package):
     promises = [
         install.units, install.socket, *([] if host.old_kernel() else [install.layers]),
         confinement.identity, confinement.namespaces, confinement.files,
-        limits.delegated, limits.memory, limits.pids, limits.cpu,
+        limits.place, limits.memory, limits.pids, limits.cpu,
         signals.stop_cont_kill,
         restart.daemon_returns, restart.agent_outlives_systemctl, restart.agent_outlives_kill,
         upgrade.replaces_the_daemon, upgrade.loses_no_line,

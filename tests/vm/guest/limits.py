@@ -20,14 +20,15 @@ while True:
 SPIN = ("/bin/sh", "-c", "while :; do :; done")
 
 
-def delegated():
-    """The unit's subtree has the controllers, and the agent a group in it."""
+def place():
+    """The agent has a group with all controllers, and the unit's own group takes the next daemon's process."""
     pid = agents.start("place", *agents.IDLE, limits="memory: 64MiB, pids: 8, cpu: 0.5")
     try:
         group = agents.group(pid)
         unit = judge.CGROUPS / host.run("systemctl", "show", "--property", "ControlGroup", "--value",
                                         "agentosd.service").stdout.strip().lstrip("/")
-        true(unit in group.parents, f"{group} is not beneath {unit}")
+        true(judge.CGROUPS / "agentos" in group.parents, f"{group} is not beneath agentos")
+        equal((unit / "cgroup.subtree_control").read_text().strip(), "", f"controllers handed down by {unit}")
         equal((limit(group, "memory.max"), limit(group, "pids.max")), (str(64 * MIB), "9"), "memory.max and pids.max")
         equal(limit(group, "cpu.max"), "50000 100000", "cpu.max")
     finally:
