@@ -68,7 +68,11 @@ impl Bounds {
             let stop = AtomicBool::new(false);
             let (ps, exec) = std::thread::scope(|scope| {
                 for _ in 0..2 {
-                    scope.spawn(|| while !stop.load(Ordering::Relaxed) {});
+                    scope.spawn(|| {
+                        while !stop.load(Ordering::Relaxed) {
+                            std::hint::spin_loop();
+                        }
+                    });
                 }
                 let took = requests(&daemon, &quiet, "beside two threads that only spin");
                 stop.store(true, Ordering::Relaxed);

@@ -11,7 +11,8 @@ pub(crate) const DEFAULT_RUN_DIR: &str = "/run/agentos";
 /// Runs AI agents confined by the kernel, and answers agentctl.
 ///
 /// Needs root. It never forks into the background; run it from a service manager, or with & from a shell. When it is
-/// ready it prints one line. SIGTERM or SIGINT end it, and every agent with it.
+/// ready it prints one line. SIGTERM or SIGINT end it, and every agent with it; SIGUSR1 ends it alone, and agents go on
+/// until the next one takes them back.
 #[derive(Debug, Parser)]
 #[command(name = "agentosd", version, max_term_width = 100)]
 pub(crate) struct Flags {

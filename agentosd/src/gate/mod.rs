@@ -73,9 +73,11 @@ impl Seen {
     fn result(&self, result: &Result<Sealed, AppendError>) {
         match result {
             Ok(sealed) => self.grown.send_modify(|size| *size = (*size).max(sealed.seq() + 1)),
+            // What comes after the first says no more.
             Err(error @ AppendError::Changed(_)) => {
-                self.broken
-                    .send_if_modified(|broken| broken.is_none() && broken.insert(journal::sentence(error)).len() > 0);
+                self.broken.send_modify(|broken| {
+                    broken.get_or_insert_with(|| journal::sentence(error));
+                });
             }
             Err(_) => {}
         }
