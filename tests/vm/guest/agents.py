@@ -57,7 +57,7 @@ IDLE = ("/bin/sleep", "infinity")
 def group(pid):
     """Its group: what the controllers count it in."""
     found = judge.group_of(pid)
-    assert "agentosd.service" in found.parts, f"{found} is not beneath the unit"
+    assert found.parent == judge.CGROUPS / "agentos", f"{found} is not an agent's"
     return found
 
 
