@@ -16,7 +16,10 @@ pub(crate) enum Failure {
     #[error("agentosd is not running (no socket at {}); {}", .0.display(), to_start(Supervisor::of_host()))]
     NoSocket(PathBuf),
     /// ECONNREFUSED on connecting.
-    #[error("agentosd is not running (nobody answers at {}); {}", .0.display(), to_start(Supervisor::of_host()))]
+    #[error(
+        "agentosd is not running (nobody answers at {}); agents that it has left go on, confined as before; {}",
+        .0.display(), to_start(Supervisor::of_host())
+    )]
     NobodyAnswers(PathBuf),
     /// EACCES or EPERM on connecting.
     #[error(
@@ -195,7 +198,9 @@ mod tests {
             (io::ErrorKind::NotFound, format!("agentosd is not running (no socket at /run/x.sock); {start}")),
             (
                 io::ErrorKind::ConnectionRefused,
-                format!("agentosd is not running (nobody answers at /run/x.sock); {start}"),
+                format!(
+                    "agentosd is not running (nobody answers at /run/x.sock); agents that it has left go on, confined as before; {start}"
+                ),
             ),
             (
                 io::ErrorKind::PermissionDenied,

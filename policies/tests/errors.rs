@@ -27,7 +27,7 @@ fn a_misspelt_key_shows_the_place_the_nearest_key_and_all_keys() {
             "  |",
             "2 | filesytem: []",
             "  | ^",
-            "expected one of: extends, process, filesystem, kernel, signals, policies, actions, network, memory, on_violation",
+            "expected one of: extends, process, filesystem, optional_layers, kernel, signals, policies, actions, network, memory, without_daemon, on_violation",
         ],
     );
 }

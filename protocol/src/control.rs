@@ -10,6 +10,7 @@ use crate::bytes::Bytes;
 use crate::denial::{Completeness, Denial};
 use crate::event::Event;
 use crate::ids::{AgentId, AgentName, TimeUs};
+pub use crate::rejoin::{Rejoin, RejoinReply};
 use crate::signal::Signal;
 use serde::{Deserialize, Serialize};
 
@@ -218,27 +219,6 @@ pub struct AttachReply {
     /// Whether the agent has a terminal.
     pub terminal: bool,
     /// How the agent ended; absent in the first reply.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exit: Option<Exit>,
-}
-
-/// Waits again for what a connection waited for that an earlier daemon has taken with it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rejoin {
-    /// The agent.
-    pub name: AgentName,
-    /// The further process.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub exec: Option<ExecId>,
-    /// It is hung up when the connection closes, as after `Run` and `Exec`; otherwise only the client leaves, as after
-    /// `Attach`.
-    pub foreground: bool,
-}
-
-/// The answer: at once, and again at the end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RejoinReply {
-    /// How it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<Exit>,
 }

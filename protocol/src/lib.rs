@@ -28,6 +28,7 @@ pub mod ids;
 mod interface;
 pub mod kernel;
 pub mod memory;
+mod rejoin;
 pub mod service;
 pub mod signal;
 pub mod text;

@@ -88,8 +88,9 @@ pub(super) fn run(daemon: OwnedFd) -> io::Result<()> {
         Received::End => return Ok(()),
         other => return Err(io::Error::other(format!("the first order is {other:?}"))),
     };
-    let prepared = Door::open(&claim).and_then(|door| Ok((door, prepare(&cgroup)?)));
-    let (door, init) = match prepared {
+    // The door comes second: PID 1 is a copy, and has none of it.
+    let prepared = prepare(&cgroup).and_then(|init| Ok((init, Door::open(&claim)?)));
+    let (init, door) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return report_failure(Some(&daemon), error),
     };
