@@ -241,6 +241,31 @@ fn damaged_state_is_set_aside_and_a_newer_daemons_is_left_alone() {
     is_whole(&daemon, &agent);
 }
 
+#[test]
+fn a_start_that_fails_leaves_agents_as_they_are() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let agent = counting(&daemon, "going");
+    let config = daemon.place().join("agentosd.yaml");
+    let text = fs::read_to_string(&config).expect("the configuration");
+    daemon.crash();
+    fs::write(&config, format!("{text}stage_path: /nonexistent/agentos-stage\n")).expect("the configuration");
+    // What is no stage's socket stops nobody.
+    fs::create_dir(daemon.place().join("run/stages/directory")).expect("a directory");
+    fs::write(daemon.place().join("run/stages/file"), "").expect("a file");
+    for _ in 0..3 {
+        let refused = daemon.refuses_to_start();
+        assert!(!refused.status.success() && stderr(&refused).contains("/nonexistent"), "{}", stderr(&refused));
+        goes_on(&daemon, "going");
+    }
+    fs::write(&config, text).expect("the configuration");
+    daemon.start_again();
+    is_whole(&daemon, &agent);
+    fs::remove_dir(daemon.place().join("run/stages/directory")).expect("a directory of the test's");
+}
+
 /// Sends a message as a daemon would, and reads until the stage lets go.
 fn say(socket: &Path, message: &Value) -> Vec<u8> {
     let text = message.to_string();

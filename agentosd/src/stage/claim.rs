@@ -21,8 +21,8 @@ const DIRECTORY: &str = "stages";
 /// The key's file in the state directory, and its length in bytes.
 const KEY: &str = "stage.key";
 const KEY_LENGTH: usize = 32;
-/// How long a stage may take to answer: it can be waiting for an agent to freeze.
-const PATIENCE: Duration = Duration::from_secs(15);
+/// How long a stage may take to answer: it can be waiting for an agent to freeze. All are asked at the same time.
+const PATIENCE: Duration = Duration::from_secs(12);
 
 /// How stages can be claimed: where they listen, and what the claimant must know.
 #[derive(Clone, Debug)]
@@ -110,7 +110,10 @@ pub(crate) async fn claim_all(claims: &Claims) -> io::Result<Vec<Claimed>> {
                     let error = journal::sentence(&error);
                     journal::warning(format_args!("{} cannot be claimed: {error}", path.display()));
                 }
-                std::fs::remove_file(&path)?;
+                // What is no socket of a stage stops nobody's start.
+                if let Err(error) = std::fs::remove_file(&path) {
+                    journal::warning(format_args!("cannot remove {}: {error}", path.display()));
+                }
             }
         }
     }
@@ -133,7 +136,7 @@ async fn claim(path: &Path, key: Key) -> Result<Claimed, StageError> {
     let init_pid = if holding.ended { pid_of(&init).unwrap_or(0) } else { pid_of(&init)? };
     let remains = Remains { process, cgroup: memo.cgroup.clone(), place: path.to_owned() };
     let cgroup = memo.cgroup.clone();
-    let stage = Stage { link, cgroup, preset: None, init_pid, _init: init, remains: Some(remains) };
+    let stage = Stage { link, cgroup, preset: None, init_pid, _init: init, remains: None, claimed: Some(remains) };
     Ok(Claimed { stage, main, holding, kept, memo })
 }
 

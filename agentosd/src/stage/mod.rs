@@ -73,7 +73,10 @@ pub(crate) struct Stage {
     /// PID 1 inside, as the host numbers it; its pidfd keeps the number from being another's.
     pub(crate) init_pid: i32,
     _init: OwnedFd,
+    /// Ours to clear away.
     remains: Option<Remains>,
+    /// The same of one that was claimed and is not taken on yet: should the daemon's start fail, the agent goes on.
+    claimed: Option<Remains>,
 }
 
 impl Stage {
@@ -88,7 +91,9 @@ impl Stage {
         let mut link = Link::new(socket)?;
         let order = Order::Prepare { cgroup: cgroup.clone(), template, claim };
         match prepared(&mut link, &order).await {
-            Ok((init, init_pid)) => Ok(Self { link, cgroup, preset, init_pid, _init: init, remains: Some(remains) }),
+            Ok((init, init_pid)) => {
+                Ok(Self { link, cgroup, preset, init_pid, _init: init, remains: Some(remains), claimed: None })
+            }
             Err(error) => {
                 drop(link);
                 remains.bury_on_a_thread().await;
@@ -129,7 +134,7 @@ impl Stage {
 
     /// Ends the stage and whatever it holds, reaps it, and removes its control group.
     pub(crate) async fn bury(mut self) {
-        let remains = self.remains.take();
+        let remains = self.remains.take().or(self.claimed.take());
         self.dismiss();
         // One that does not read is killed with its group.
         if !matches!(tokio::time::timeout(DISMISSAL, self.link.flushed()).await, Ok(Ok(()))) {
@@ -139,6 +144,11 @@ impl Stage {
         if let Some(remains) = remains {
             remains.bury_on_a_thread().await;
         }
+    }
+
+    /// From now on it is ours, and ends with the agent.
+    pub(crate) fn take_on(&mut self) {
+        self.remains = self.claimed.take();
     }
 
     /// Lets go of it: it goes on, and the next daemon claims it.

@@ -162,6 +162,8 @@ impl Returning {
     /// Has it again.
     pub(super) async fn take_back(self, daemon: &Arc<Daemon>, record: Record) -> Result<(), ControlError> {
         let Self { mut claimed, rules, mut standing } = self;
+        // The daemon serves now: what cannot be taken back is ended, and not left to nobody.
+        claimed.stage.take_on();
         let memo = &claimed.memo;
         let agent = &record.agent;
         let internal = |message: &str| ControlError::Internal { message: message.to_owned() };
