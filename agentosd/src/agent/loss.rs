@@ -9,6 +9,7 @@ use protocol::event::What;
 use sandbox::message::{Failure, Order};
 use sandbox::plan::Part;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -37,6 +38,8 @@ pub(super) enum News {
     Lost(Lost),
     /// New mounts are made on the host, or not.
     Mounted(Result<(), String>),
+    /// The server has died once more meanwhile: the next one's loss brings the next attempt.
+    LostAgain,
 }
 
 impl Loss {
@@ -54,7 +57,10 @@ pub(super) async fn news(loss: Option<&mut Loss>) -> News {
     if let Some(work) = remounting {
         let done = work.await.unwrap_or(Err(MemoryError::Gone));
         *remounting = None;
-        return News::Mounted(done.map_err(|error| journal::sentence(&error)));
+        return match done {
+            Err(MemoryError::Gone) => News::LostAgain,
+            done => News::Mounted(done.map_err(|error| journal::sentence(&error))),
+        };
     }
     let mut lost = None;
     let waited = link.wait_for(|link| {
@@ -79,7 +85,10 @@ impl Task {
                     self.cannot_remount(&error.to_string());
                 }
             }
+            // The next daemon finds that they are lost, and mounts them.
+            News::Mounted(Err(_)) if self.daemon.ending.load(Ordering::Acquire) => {}
             News::Mounted(Err(why)) => self.cannot_remount(&why),
+            News::LostAgain => {}
         }
     }
 
