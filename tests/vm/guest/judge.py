@@ -1,5 +1,6 @@
 """What root sees from outside: /proc and control groups. Never what an agent says of itself."""
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -53,8 +54,11 @@ def populated(group):
     """Whether anything is in it."""
     try:
         return keyed(group / "cgroup.events")["populated"] == 1
-    except FileNotFoundError:
-        return False
+    except OSError as error:
+        # It is gone, or goes between the opening and the reading (ENODEV).
+        if error.errno in (errno.ENOENT, errno.ENODEV):
+            return False
+        raise
 
 
 def processes():
