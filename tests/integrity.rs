@@ -19,7 +19,8 @@ fn log(daemon: &Daemon) -> PathBuf {
 
 fn stopped(agent: &Agent<'_>) -> bool {
     let states: Vec<_> = own_processes(agent.uid()).into_iter().filter_map(judge::process_state).collect();
-    !states.is_empty() && states.iter().all(|state| *state == 'T')
+    // D: a shell that waits for a child which was stopped before it could execute its program (vfork(2)).
+    states.contains(&'T') && states.iter().all(|state| matches!(state, 'T' | 'D' | 'Z'))
 }
 
 fn truncate(file: &Path, length: usize) {

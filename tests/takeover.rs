@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
-use tests::{Agent, Daemon, Launch, judge, stderr, stdout, succeeded, wait_until};
+use tests::{Agent, Daemon, Launch, judge, own_processes, stderr, stdout, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(20);
 /// A line every hundredth of a second, to standard output and into working memory.
@@ -105,7 +105,7 @@ fn a_daemon_that_is_killed_leaves_agents_that_the_next_one_takes_back_within_a_s
     goes_on(&daemon, "stopped");
     assert_eq!(ended.inspect()["agent"]["exit"]["code"].as_u64(), Some(5), "what ended before is remembered");
     succeeded(agent.tell(&["kill", "-9"]));
-    assert!(judge::uid_processes(agent.uid()).is_empty(), "a kill is as complete as before");
+    assert!(own_processes(agent.uid()).is_empty(), "a kill is as complete as before");
     let again = daemon.run_inside(&Launch::new("base"), &["echo", "again"]);
     assert_eq!(stdout(&again), "again\n", "and others are started: {}", stderr(&again));
 }
@@ -264,6 +264,49 @@ fn a_start_that_fails_leaves_agents_as_they_are() {
     daemon.start_again();
     is_whole(&daemon, &agent);
     fs::remove_dir(daemon.place().join("run/stages/directory")).expect("a directory of the test's");
+}
+
+#[test]
+fn agents_whose_main_thread_has_ended_or_whose_stop_was_cut_off_are_taken_back() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let script = "import ctypes, threading, time\nthreading.Thread(target=lambda: time.sleep(1000)).start()\n\
+                  time.sleep(0.3); ctypes.CDLL(None).syscall(60, 0)";
+    let leaderless = daemon.spawn(&Launch::new("python"), &["/usr/bin/python3", "-c", script]);
+    wait_until("its main thread to end", SOON, || judge::process_state(leaderless.pid()) == Some('Z'));
+    let cut_off = daemon.spawn(&Launch::new("base"), &["sleep", "1000"]);
+    daemon.crash();
+    // As a stop leaves it between the signal and the freezer.
+    let pid = rustix::process::Pid::from_raw(cut_off.pid()).expect("a pid");
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).expect("our own agent");
+    daemon.start_again();
+    assert_eq!(leaderless.state(), "running");
+    assert_eq!(cut_off.state(), "stopped");
+    succeeded(cut_off.tell(&["cont"]));
+    wait_until("it to go on", SOON, || judge::process_state(cut_off.pid()) == Some('S'));
+}
+
+#[test]
+fn a_stage_that_cannot_be_claimed_ends_with_its_agent() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let agent = counting(&daemon, "going");
+    let parent = |pid| judge::status_line(pid, "PPid").and_then(|text| text.parse().ok()).unwrap_or(0);
+    let init: i32 = parent(agent.pid());
+    let stage: i32 = parent(init);
+    assert!(judge::status_line(stage, "Name").is_some_and(|name| name == "agentos-stage"), "the control");
+    daemon.crash();
+    fs::write(daemon.place().join("state/stage.key"), "damaged").expect("the key");
+    daemon.start_again();
+    let gone = |pid| !judge::process_exists(pid) || judge::process_state(pid) == Some('Z');
+    wait_until("both to end", SOON, || gone(stage) && gone(agent.pid()));
+    assert_eq!(agent.inspect()["agent"]["exit"]["reason"], "daemon_gone");
+    // The child of a stage that was killed is the host's to reap, which takes its time.
+    wait_until("the host to reap it", SOON * 3, || !judge::process_exists(init));
 }
 
 /// Sends a message as a daemon would, and reads until the stage lets go.

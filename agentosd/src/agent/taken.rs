@@ -63,7 +63,7 @@ impl Task {
             on_vfs_loss: standing.on_vfs_loss,
             watching: standing.watching,
         };
-        let stopped = !holding.ended && ordered.stage.cgroup.frozen().unwrap_or(false);
+        let stopped = !holding.ended && ordered.stage.cgroup.is_stopped(ordered.stage.init_pid).unwrap_or(false);
         let pid = pid_of(&main).ok();
         let mut live = Live::new(Begun { ordered, main }, holdings, (&self.record.limits, self.began()));
         live.furthers.count_from(holding.last);
@@ -72,6 +72,8 @@ impl Task {
         }
         self.change(|agent| {
             (agent.state, agent.pid) = (if stopped { State::Stopped } else { State::Running }, pid);
+            // A daemon with another run directory may have taken it for dead.
+            (agent.ended_us, agent.exit) = (None, None);
             if holding.orphan == Some(Then::Stop) {
                 agent.review = Some(format!("no agentosd came back {}", seconds(holding.absent_ms)));
             }

@@ -4,9 +4,10 @@ use super::remains::Remains;
 use super::{Link, Stage, StageError, pid_of};
 use crate::journal;
 use crate::memo::Memo;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
-use rustix::process::{PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sandbox::message::{Claim, Holding, Kept, Key, Order, Report};
 use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -14,7 +15,7 @@ use std::io::{self, Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The directory of the sockets, in the run directory.
 const DIRECTORY: &str = "stages";
@@ -74,6 +75,9 @@ fn key(path: &Path) -> io::Result<Key> {
     Ok(Key::new(text))
 }
 
+/// Between two attempts to connect.
+const PAUSE: Duration = Duration::from_millis(20);
+
 /// A stage of an earlier daemon, with its agent.
 #[derive(Debug)]
 pub(crate) struct Claimed {
@@ -121,9 +125,27 @@ pub(crate) async fn claim_all(claims: &Claims) -> io::Result<Vec<Claimed>> {
 }
 
 async fn claim(path: &Path, key: Key) -> Result<Claimed, StageError> {
-    let socket = reach(path)?;
+    let socket = reach(path).await?;
+    // Of a listening socket's peer the kernel says who made it listen.
     let peer = socket_peercred(&socket).map_err(io::Error::from)?;
     let process = pidfd_open(peer.pid, PidfdFlags::empty()).map_err(io::Error::from)?;
+    let stage = fcntl_dupfd_cloexec(&process, 0).map_err(io::Error::from)?;
+    let claimed = claim_over((path, socket), process, key).await;
+    // A stage that nobody can claim would wait for ever to be dismissed, and hold its block of uids.
+    if claimed.is_err() && is_stage(peer.pid) {
+        // It may have ended just now.
+        pidfd_send_signal(&stage, Signal::KILL).ok();
+    }
+    claimed
+}
+
+/// Whether a process is one of ours, and not something that listens there by mistake.
+fn is_stage(pid: Pid) -> bool {
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()));
+    name.is_ok_and(|name| name.trim_end() == "agentos-stage")
+}
+
+async fn claim_over((path, socket): (&Path, OwnedFd), process: OwnedFd, key: Key) -> Result<Claimed, StageError> {
     let mut link = Link::new(socket)?;
     link.order(&Order::Claim { key }, Vec::new())?;
     let report = tokio::time::timeout(PATIENCE, link.next()).await.map_err(|_| StageError::Stuck)??;
@@ -140,9 +162,15 @@ async fn claim(path: &Path, key: Key) -> Result<Claimed, StageError> {
     Ok(Claimed { stage, main, holding, kept, memo })
 }
 
-fn reach(path: &Path) -> io::Result<OwnedFd> {
+/// Connects; claimants that have died may stand in the queue before us.
+async fn reach(path: &Path) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
-    Ok(socket)
+    let (address, deadline) = (SocketAddrUnix::new(path)?, Instant::now() + PATIENCE);
+    loop {
+        match connect(&socket, &address) {
+            Err(Errno::AGAIN) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            connected => return connected.map(|()| socket).map_err(Into::into),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use crate::stage::{Claimed, pid_of};
 use sandbox::cgroup::Cgroup;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Says what is missing. An agent that has ended needs no confinement.
 pub(super) fn confined(claimed: &Claimed) -> Result<(), String> {
@@ -24,8 +24,20 @@ pub(super) fn confined(claimed: &Claimed) -> Result<(), String> {
     }
 }
 
+/// The directory of a thread that lives: that of the main one has no namespaces any more when it ends before the others. A
+/// process of which nothing lives confines nothing.
+fn living(pid: i32) -> Result<Option<PathBuf>, String> {
+    let tasks = Path::new("/proc").join(pid.to_string()).join("task");
+    let entries = fs::read_dir(tasks).map_err(|error| format!("cannot be looked at: {error}"))?;
+    let lives = |task: &PathBuf| {
+        let status = fs::read_to_string(task.join("status")).unwrap_or_default();
+        status.lines().any(|line| line.starts_with("State:") && !line.contains(['Z', 'X']))
+    };
+    Ok(entries.flatten().map(|entry| entry.path()).find(lives))
+}
+
 fn process(pid: i32, uids: &[u32], cgroup: &Cgroup) -> Result<(), String> {
-    let proc = Path::new("/proc").join(pid.to_string());
+    let Some(proc) = living(pid)? else { return Ok(()) };
     let status = fs::read_to_string(proc.join("status")).map_err(|error| format!("cannot be looked at: {error}"))?;
     confinement(&status, uids)?;
     let groups = fs::read_to_string(proc.join("cgroup")).map_err(|error| format!("has no groups: {error}"))?;

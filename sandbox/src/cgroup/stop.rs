@@ -82,12 +82,17 @@ impl Cgroup {
         Ok(continued)
     }
 
-    /// Whether the group is stopped: [`Self::stop`] leaves it frozen.
+    /// Whether the group is stopped: [`Self::stop`] leaves it frozen, and when it was cut off in the middle every process but
+    /// `spare` has its SIGSTOP.
     ///
     /// # Errors
     /// [`CgroupError::File`].
-    pub fn frozen(&self) -> Result<bool, CgroupError> {
-        Ok(super::read(&self.unified.join("cgroup.freeze"))?.trim() == "1")
+    pub fn is_stopped(&self, spare: i32) -> Result<bool, CgroupError> {
+        if super::read(&self.unified.join("cgroup.freeze"))?.trim() == "1" {
+            return Ok(true);
+        }
+        let others: Vec<i32> = self.processes()?.into_iter().filter(|pid| *pid != spare).collect();
+        Ok(!others.is_empty() && others.into_iter().all(|pid| state(pid) == Some('T')))
     }
 
     fn freeze(&self, cancel: &Cancel) -> Result<(), CgroupError> {
@@ -128,8 +133,12 @@ const MOMENT: Duration = Duration::from_secs(1);
 
 /// Stopped (T), traced (t), dead (Z, X), or in an uninterruptible wait (D) at whose end the pending stop is met.
 fn at_rest(pid: i32) -> bool {
-    let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else { return true };
+    matches!(state(pid), Some('T' | 't' | 'Z' | 'X' | 'D') | None)
+}
+
+/// The letter of a process's state (proc_pid_stat(5)).
+fn state(pid: i32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name in parentheses may hold anything, also spaces and parentheses.
-    let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
-    matches!(state, Some('T' | 't' | 'Z' | 'X' | 'D') | None)
+    stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next())
 }

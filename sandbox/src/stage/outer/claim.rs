@@ -11,6 +11,9 @@ use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, accept
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
+/// Claimants that may wait: each daemon that dies while the stage is busy leaves one.
+const BACKLOG: i32 = 16;
+
 /// Where claims come.
 #[derive(Debug)]
 pub(super) struct Door {
@@ -29,7 +32,7 @@ impl Door {
             bind(&listener, &SocketAddrUnix::new(path)?)?;
             // Nobody can connect before it listens.
             chmod(path, Mode::RUSR | Mode::WUSR)?;
-            listen(&listener, 1)?;
+            listen(&listener, BACKLOG)?;
             Ok::<_, rustix::io::Errno>(listener)
         };
         let listener = made().attempt_on("listen at", path)?;
