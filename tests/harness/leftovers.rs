@@ -43,7 +43,11 @@ impl Traces {
             );
         }
         left.extend(cgroups.iter().filter(|path| path.exists()).map(|path| format!("a cgroup: {}", path.display())));
-        for pid in judge::processes_of(uids) {
+        // What is dead and the child of the host's PID 1 is the host's to reap; its stage was killed by a test.
+        let reaped_later = |pid: i32| {
+            judge::process_state(pid) == Some('Z') && judge::status_line(pid, "PPid").as_deref() == Some("1")
+        };
+        for pid in judge::processes_of(uids).into_iter().filter(|pid| !reaped_later(*pid)) {
             let name = judge::status_line(pid, "Name").unwrap_or_default();
             left.push(format!("a process: {pid} {name} {:?}", judge::process_state(pid)));
         }
