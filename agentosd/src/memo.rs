@@ -12,14 +12,15 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 /// The version that is written; a daemon reads this one and those before.
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 1;
 /// Bytes that no memo has: a plan is bounded by what a stage takes, a policy by its own bound.
 const MOST: u64 = 64 << 20;
 
 /// What is written down.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Memo {
-    version: u32,
+    /// [`VERSION`] of whoever wrote it.
+    pub(crate) version: u32,
     /// The record as it was at the launch.
     pub(crate) record: Record,
     /// Where the agent is held.
@@ -55,25 +56,7 @@ impl PolicyText {
     }
 }
 
-/// Of what one is made.
-#[derive(Debug)]
-pub(crate) struct Parts {
-    pub(crate) record: Record,
-    pub(crate) caller: Caller,
-    pub(crate) plan: Plan,
-    pub(crate) limits: CgroupLimits,
-    pub(crate) policy: PolicyText,
-    pub(crate) own_file: Option<String>,
-    pub(crate) timeout_ms: Option<u64>,
-}
-
 impl Memo {
-    /// Of an agent that is held there.
-    pub(crate) fn new(parts: Parts, cgroup: Cgroup) -> Self {
-        let Parts { record, caller, plan, limits, policy, own_file, timeout_ms } = parts;
-        Self { version: VERSION, record, cgroup, caller, plan, limits, policy, own_file, timeout_ms }
-    }
-
     /// As a stage keeps it.
     pub(crate) fn sealed(&self) -> io::Result<OwnedFd> {
         sealed::write("memo", &serde_json::to_vec(self)?)

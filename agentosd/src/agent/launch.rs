@@ -163,7 +163,9 @@ impl Task {
     ) -> Result<ToKeep, ControlError> {
         let Some(governed) = &self.governed else { return Ok(Vec::new()) };
         let timeout = launch.standing.watching.timeout;
-        let parts = memo::Parts {
+        let memo = Memo {
+            version: memo::VERSION,
+            cgroup: stage.cgroup.clone(),
             record: self.record.clone(),
             caller: governed.caller.clone(),
             plan: launch.plan.clone(),
@@ -172,10 +174,7 @@ impl Task {
             own_file,
             timeout_ms: timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
         };
-        let kept = || {
-            let memo = Memo::new(parts, stage.cgroup.clone()).sealed()?;
-            Ok([(Kept::Memo, memo), (Kept::Uids, self.daemon.uids.lock()?)])
-        };
+        let kept = || Ok([(Kept::Memo, memo.sealed()?), (Kept::Uids, self.daemon.uids.lock()?)]);
         let kept = kept().map_err(|error: io::Error| ControlError::NotStarted {
             message: format!("cannot write down what the agent is: {error}"),
         })?;
