@@ -1,5 +1,5 @@
 //! Promise 10 and the scale: a thousand launches leave nothing behind, a hundred agents live side by side, and
-//! the daemon's end, orderly or not, leaves nothing that runs.
+//! the daemon's orderly end leaves nothing that runs. What becomes of agents otherwise: `takeover.rs`.
 
 use std::collections::BTreeSet;
 use std::fs;
