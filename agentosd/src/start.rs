@@ -38,6 +38,7 @@ use ending::{Closing, Ending, INTEGRITY, IntegrityFailure, Signals};
 use protocol::doctor::Check;
 use protocol::vfs::Quotas;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use sandbox::Nursery;
 use sandbox::cgroup::Hierarchies;
 use sandbox::plan::Template;
 use service_manager::Held;
@@ -274,6 +275,7 @@ fn assemble(
     let recipe = Recipe {
         memory: memory.clone(),
         program: stage,
+        nursery: Nursery::make().context("cannot make the mounts that agents begin with")?,
         hierarchies: grounds.hierarchies.clone(),
         claims: grounds.claims.clone(),
         last_slot: running.groups().iter().filter_map(|group| slot_number(group)).max().unwrap_or(0),
@@ -292,7 +294,7 @@ fn assemble(
         registry: Registry::default(),
         retention: Retention::new(kept),
         memory,
-        pool: Pool::start(recipe, config.spares, alive),
+        pool: Pool::start(recipe, config.spares, alive).context("cannot watch the host's mounts")?,
         uids,
         policies,
         denials,

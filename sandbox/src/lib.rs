@@ -7,12 +7,13 @@
 pub mod cgroup;
 pub mod log;
 pub mod message;
+pub mod mounts;
 pub mod plan;
 mod seccomp;
 mod stage;
 mod sys;
 
-pub use stage::run as run_stage;
+pub use stage::{Nursery, run as run_stage};
 pub use sys::kernel::landlock_abi;
 pub use sys::mount::make_read_only;
 pub use sys::signal::send_signal;

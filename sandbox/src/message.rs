@@ -5,7 +5,7 @@
 //!
 //! ```text
 //!   daemon                          stage (outer half)
-//!     Prepare{cgroup, template} ──►  clones PID 1 into its cgroups and namespaces, places the template; it waits
+//!     Prepare{cgroup, template} + [nursery] ──►  clones PID 1 into its cgroups and namespaces, places the template; it waits
 //!                    ◄──── Prepared + [pidfd of PID 1]
 //!     Launch{plan} + [log, client streams…] ─►
 //!     Served                    ──►  the parts are mounted too
@@ -47,7 +47,7 @@ pub type ProcessNumber = u32;
 /// What the daemon orders.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Order {
-    /// Make the namespaces and PID 1, in this cgroup.
+    /// Make the namespaces and PID 1, in this cgroup. Descriptor: the [`crate::Nursery`].
     Prepare {
         /// Where the agent will be held.
         cgroup: Cgroup,
@@ -56,6 +56,8 @@ pub enum Order {
         /// How another daemon can claim it.
         claim: Claim,
     },
+    /// The host's mounts have changed: what a spare shows is placed anew.
+    Renew,
     /// Keep these for the next daemon. A descriptor for each.
     Keep {
         /// What they are.

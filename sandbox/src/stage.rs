@@ -15,6 +15,7 @@ mod confine;
 mod idmap;
 mod inner;
 mod landlock;
+mod nursery;
 mod outer;
 mod parts;
 mod prepare;
@@ -26,6 +27,7 @@ mod streams;
 mod template;
 mod trees;
 
+pub use nursery::Nursery;
 use std::io;
 use std::os::fd::AsFd as _;
 

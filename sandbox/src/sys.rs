@@ -6,6 +6,7 @@
 pub(crate) mod clone;
 pub(crate) mod kernel;
 pub(crate) mod mount;
+pub(crate) mod mounts;
 pub(crate) mod seccomp;
 pub(crate) mod signal;
 

@@ -2,6 +2,7 @@
 
 mod stage;
 
+use sandbox::message::Order;
 use sandbox::plan::{Caller, Mount, Plan, Rule, Template};
 use stage::{Stage, shell, tempdir};
 use std::path::{Path, PathBuf};
@@ -172,7 +173,7 @@ fn a_file_that_was_replaced_meanwhile_is_shown_as_it_is_now() {
 }
 
 #[test]
-fn what_the_host_mounts_meanwhile_is_shown_and_what_it_unmounts_is_let_go() {
+fn a_renewed_spare_shows_what_the_host_has_mounted_and_lets_go_what_it_has_unmounted() {
     let directory = tempdir("mounted");
     let inner = directory.join("inner");
     std::fs::create_dir(&inner).unwrap();
@@ -180,6 +181,7 @@ fn what_the_host_mounts_meanwhile_is_shown_and_what_it_unmounts_is_let_go() {
     let mut stage = Stage::furnished("template-mount", template.clone());
     let mounted = Mounted::on(&inner);
     std::fs::write(inner.join("here"), "").unwrap();
+    stage.order(&Order::Renew, &[]);
     let (out, _) = run(&mut stage, plan);
     assert!(out.starts_with("here\n"), "{out}");
     drop(stage);
@@ -187,6 +189,7 @@ fn what_the_host_mounts_meanwhile_is_shown_and_what_it_unmounts_is_let_go() {
     let holds = || mounts_of(&stage).contains(inner.to_str().unwrap());
     assert!(holds(), "control: {}", mounts_of(&stage));
     drop(mounted);
+    stage.order(&Order::Renew, &[]);
     let deadline = Instant::now() + Duration::from_secs(10);
     while holds() {
         assert!(Instant::now() < deadline, "a spare keeps what the host has unmounted busy");

@@ -158,7 +158,8 @@ async fn claim_over((path, socket): (&Path, OwnedFd), process: OwnedFd, key: Key
     let init_pid = if holding.ended { pid_of(&init).unwrap_or(0) } else { pid_of(&init)? };
     let remains = Remains { process, cgroup: memo.cgroup.clone(), place: path.to_owned() };
     let cgroup = memo.cgroup.clone();
-    let stage = Stage { link, cgroup, preset: None, init_pid, _init: init, remains: None, claimed: Some(remains) };
+    let (remains, claimed) = (None, Some(remains));
+    let stage = Stage { link, cgroup, shows: None, preset: None, init_pid, _init: init, remains, claimed };
     Ok(Claimed { stage, main, holding, kept, memo })
 }
 

@@ -3,6 +3,7 @@
 
 mod claim;
 mod link;
+mod mounts;
 mod pool;
 mod remains;
 
@@ -16,8 +17,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sandbox::cgroup::{Cgroup, CgroupError, CgroupLimits};
 use sandbox::message::{Failure, Order, Report};
+use sandbox::mounts::Generation;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -68,6 +70,8 @@ pub(crate) struct Stage {
     pub(crate) link: Link,
     /// Where the agent is held.
     pub(crate) cgroup: Cgroup,
+    /// Which of the host's mounts it shows, while it is a spare.
+    shows: Option<Generation>,
     /// The limits that the group has already.
     preset: Option<CgroupLimits>,
     /// PID 1 inside, as the host numbers it; its pidfd keeps the number from being another's.
@@ -81,18 +85,20 @@ pub(crate) struct Stage {
 
 impl Stage {
     /// Starts a stage and waits until it is prepared.
-    async fn prepare(recipe: Recipe, slot: String) -> Result<Self, StageError> {
+    async fn prepare(recipe: Recipe, (slot, shows): (String, Option<Generation>)) -> Result<Self, StageError> {
         let (preset, template) = (recipe.preset, recipe.template.clone());
         let claim = recipe.claims.of(&slot);
+        let nursery = recipe.nursery.as_fd().try_clone_to_owned()?;
         let place = claim.socket.clone();
         let started = tokio::task::spawn_blocking(move || start(&recipe, &slot));
         let (socket, process, cgroup) = started.await.map_err(|_| StageError::Ending)??;
         let remains = Remains { process, cgroup: cgroup.clone(), place };
         let mut link = Link::new(socket)?;
         let order = Order::Prepare { cgroup: cgroup.clone(), template, claim };
-        match prepared(&mut link, &order).await {
+        match prepared(&mut link, (&order, nursery)).await {
             Ok((init, init_pid)) => {
-                Ok(Self { link, cgroup, preset, init_pid, _init: init, remains: Some(remains), claimed: None })
+                let remains = Some(remains);
+                Ok(Self { link, cgroup, shows, preset, init_pid, _init: init, remains, claimed: None })
             }
             Err(error) => {
                 drop(link);
@@ -123,6 +129,18 @@ impl Stage {
             Some((Report::Started { .. }, mut fds)) => fds.pop().ok_or(StageError::Silent),
             Some((Report::Failed { failure, .. }, _)) => Err(failure.into()),
             _ => Err(StageError::Silent),
+        }
+    }
+
+    /// Has a spare show the host's mounts as they are.
+    fn renew(&mut self, now: Option<Generation>) {
+        if now.is_some() && self.shows == now {
+            return;
+        }
+        self.shows = now;
+        // One that takes no orders is found out when it is to launch.
+        if let Err(error) = self.link.order(&Order::Renew, Vec::new()) {
+            journal::warning(format_args!("a spare agentos-stage takes no orders: {error}"));
         }
     }
 
@@ -175,8 +193,8 @@ impl Drop for Stage {
     }
 }
 
-async fn prepared(link: &mut Link, order: &Order) -> Result<(OwnedFd, i32), StageError> {
-    link.order(order, Vec::new())?;
+async fn prepared(link: &mut Link, (order, nursery): (&Order, OwnedFd)) -> Result<(OwnedFd, i32), StageError> {
+    link.order(order, vec![nursery])?;
     let report = tokio::time::timeout(STEP_PATIENCE, link.next()).await.map_err(|_| StageError::Stuck)??;
     match report {
         Some((Report::Prepared, mut fds)) => {

@@ -3,13 +3,16 @@
 //! One task owns the spares. One that was taken is replaced when no launch has come for a moment, because making
 //! namespaces and groups takes locks that the launch itself needs; only when few are left, at once.
 
+use super::mounts::Mounts;
 use super::{Claims, Stage, StageError};
 use crate::journal;
 use crate::memory::Memory;
 use crate::store::Store;
+use sandbox::Nursery;
 use sandbox::cgroup::{CgroupLimits, Hierarchies};
 use sandbox::plan::Template;
 use std::collections::VecDeque;
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,6 +38,8 @@ type Asked = oneshot::Sender<Result<Stage, StageError>>;
 pub(crate) struct Recipe {
     /// The program.
     pub(crate) program: PathBuf,
+    /// What their mounts begin with.
+    pub(crate) nursery: Nursery,
     /// Where control groups are made.
     pub(crate) hierarchies: Hierarchies,
     /// How another daemon can claim them.
@@ -59,7 +64,10 @@ pub(crate) struct Pool(Arc<Mutex<Option<mpsc::UnboundedSender<Asked>>>>);
 
 impl Pool {
     /// Starts the pool; the guard is held until its last stage is gone.
-    pub(crate) fn start(recipe: Recipe, spares: usize, alive: mpsc::Sender<()>) -> Self {
+    ///
+    /// # Errors
+    /// When the host's mounts cannot be watched.
+    pub(crate) fn start(recipe: Recipe, spares: usize, alive: mpsc::Sender<()>) -> io::Result<Self> {
         let (asks, asked) = mpsc::unbounded_channel();
         let (finished, results) = mpsc::unbounded_channel();
         let keeper = Keeper {
@@ -68,6 +76,7 @@ impl Pool {
             waiting: VecDeque::new(),
             preparing: 0,
             slots: recipe.last_slot,
+            mounts: Mounts::open(&recipe.template)?,
             recipe,
             last_taken: None,
             discouraged: false,
@@ -77,7 +86,7 @@ impl Pool {
             keeper.run(asked, results).await;
             drop(alive);
         });
-        Self(Arc::new(Mutex::new(Some(asks))))
+        Ok(Self(Arc::new(Mutex::new(Some(asks)))))
     }
 
     /// Ends the spares; nothing is given out any more.
@@ -98,6 +107,7 @@ impl Pool {
 
 struct Keeper {
     recipe: Recipe,
+    mounts: Mounts,
     spares: usize,
     ready: VecDeque<Stage>,
     waiting: VecDeque<Asked>,
@@ -131,6 +141,10 @@ impl Keeper {
                     None => break,
                 },
                 Some(result) = results.recv() => self.take_result(result),
+                () = self.mounts.changed() => {
+                    let now = self.mounts.look_closely();
+                    self.ready.iter_mut().for_each(|stage| stage.renew(now));
+                }
             }
         }
         while self.preparing > 0 {
@@ -166,7 +180,7 @@ impl Keeper {
 
     async fn hand_out(&mut self) {
         while !self.waiting.is_empty() {
-            let Some(stage) = self.ready.pop_front() else { return };
+            let Some(mut stage) = self.ready.pop_front() else { return };
             if !stage.is_waiting() {
                 journal::warning(format_args!("a spare stage has ended and is replaced"));
                 stage.bury().await;
@@ -174,6 +188,7 @@ impl Keeper {
             }
             let Some(asked) = self.waiting.pop_front() else { return };
             self.last_taken = Some(Instant::now());
+            stage.renew(self.mounts.look());
             if let Err(Ok(stage)) = asked.send(Ok(stage)) {
                 self.ready.push_front(stage);
             }
@@ -205,8 +220,9 @@ impl Keeper {
             self.slots += 1;
             let recipe = self.recipe.clone();
             let (slot, finished) = (format!("{SLOT}{}", self.slots), self.finished.clone());
+            let shows = self.mounts.look();
             tokio::spawn(async move {
-                let result = Stage::prepare(recipe, slot).await;
+                let result = Stage::prepare(recipe, (slot, shows)).await;
                 // The keeper waits for every result before it ends.
                 finished.send(result).unwrap_or(());
             });

@@ -20,7 +20,7 @@ use std::path::Path;
 /// What the outer half orders.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Order {
-    /// Make the cgroup namespace and an empty root. Answered.
+    /// Leave the host, for an empty root. Answered.
     Enter,
     /// Put these into the root. Descriptors: one mount tree for each [`Placed::Tree`], in order.
     Place(Vec<Placed>),
@@ -52,6 +52,8 @@ pub(super) enum Report {
 /// What PID 1 holds.
 struct Inner<'a> {
     socket: OwnedFd,
+    /// Until it is entered.
+    nursery: Option<OwnedFd>,
     filters: &'a Filters,
     /// The template's rules, until they are needed or the root is made anew.
     prepared: Option<Rules>,
@@ -59,8 +61,8 @@ struct Inner<'a> {
 }
 
 /// Runs PID 1 to its end; the value is its exit status.
-pub(super) fn run(socket: OwnedFd, filters: &Filters, groups: &[&Path]) -> u8 {
-    let mut inner = Inner { socket, filters, prepared: None, running: HashMap::new() };
+pub(super) fn run(socket: OwnedFd, filters: &Filters, (groups, nursery): (&[&Path], OwnedFd)) -> u8 {
+    let mut inner = Inner { socket, nursery: Some(nursery), filters, prepared: None, running: HashMap::new() };
     match join(groups).and_then(|()| inner.serve()) {
         Ok(()) => 0,
         Err(error) => {
@@ -119,7 +121,7 @@ impl Inner<'_> {
     fn carry_out(&mut self, order: Order, fds: Vec<OwnedFd>) -> Step {
         match order {
             Order::Enter => {
-                root::leave_host()?;
+                root::leave_host(self.nursery.take())?;
                 confine::confine_early()?;
                 self.done()
             }

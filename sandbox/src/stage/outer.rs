@@ -26,7 +26,6 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
-use std::time::Instant;
 
 /// Everything the outer half holds.
 struct Outer {
@@ -49,8 +48,6 @@ struct Outer {
     template: Template,
     /// The template in its place, until the launch.
     furnished: Option<Furnished>,
-    /// When the host's mounts are looked at again.
-    next_look: Instant,
     /// Set by the launch.
     agent: Identity,
     log: Option<Log>,
@@ -83,13 +80,16 @@ enum Main {
 /// When the socket to the daemon fails.
 pub(super) fn run(daemon: OwnedFd) -> io::Result<()> {
     let mut orders = Receiver::default();
-    let (cgroup, template, claim) = match orders.receive(&daemon)? {
-        Received::Message(Order::Prepare { cgroup, template, claim }, _) => (cgroup, template, claim),
+    let (cgroup, template, claim, nursery) = match orders.receive(&daemon)? {
+        Received::Message(Order::Prepare { cgroup, template, claim }, mut fds) => {
+            let nursery = fds.pop().ok_or_else(|| io::Error::other("the first order comes without the nursery"))?;
+            (cgroup, template, claim, nursery)
+        }
         Received::End => return Ok(()),
         other => return Err(io::Error::other(format!("the first order is {other:?}"))),
     };
     // The door comes second: PID 1 is a copy, and has none of it.
-    let prepared = prepare(&cgroup).and_then(|init| Ok((init, Door::open(&claim)?)));
+    let prepared = prepare(&cgroup, nursery).and_then(|init| Ok((init, Door::open(&claim)?)));
     let (init, door) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return report_failure(Some(&daemon), error),
@@ -109,7 +109,6 @@ pub(super) fn run(daemon: OwnedFd) -> io::Result<()> {
         reports: Receiver::default(),
         template,
         furnished: None,
-        next_look: Instant::now(),
         agent,
         log: None,
         running: BTreeMap::new(),
@@ -145,10 +144,6 @@ impl Outer {
     fn serve(&mut self) -> Step {
         loop {
             let ready = self.wait()?;
-            // Before a launch, which relies on it.
-            if ready.mounts {
-                self.furnished.iter_mut().for_each(Furnished::suspect);
-            }
             if ready.init_socket {
                 self.take_report()?;
             }
@@ -165,9 +160,6 @@ impl Outer {
                 self.refuse();
             }
             self.act_on_absence()?;
-            if ready.mounts {
-                self.refresh()?;
-            }
             self.pump()?;
             // PID 1's own end takes the kernel a moment (it unmounts everything), for which nobody has to wait.
             if ready.init_ended || self.alone {
@@ -191,6 +183,7 @@ impl Outer {
         };
         match order {
             Order::Dismiss => return Ok(false),
+            Order::Renew => self.renew()?,
             Order::Keep { kept } => self.kept = kept.into_iter().zip(fds).collect(),
             Order::Claim { .. } => return Err(io::Error::other("it is claimed already")).attempt("be claimed"),
             Order::Served => return Err(io::Error::other("nothing waits for it")).attempt("mount the agent's files"),

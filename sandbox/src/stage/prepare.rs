@@ -20,20 +20,32 @@ pub(super) struct Init {
     pub(super) pid: i32,
     /// Where it takes orders and reports.
     pub(super) socket: OwnedFd,
-    /// Its mount namespace. Held, it is taken down by the outer half's end, and not by whichever process inside is the
-    /// last: that waits for an RCU grace period (`namespace_unlock()`), and whoever waits for an agent's death with it.
-    pub(super) mounts: OwnedFd,
+    /// Its mount namespace, when it is in it. Held, it is taken down by the outer half's end, and not by whichever process
+    /// inside is the last: that waits for an RCU grace period (`namespace_unlock()`), and whoever waits for an agent's
+    /// death with it.
+    pub(super) mounts: Option<OwnedFd>,
 }
 
-/// Namespaces of every agent. The cgroup namespace comes later, when PID 1 is in all its groups.
-const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWNS
-    .union(CloneFlags::CLONE_NEWPID)
+impl Init {
+    /// PID 1 has left the host's mounts.
+    pub(super) fn hold_mounts(&mut self) -> Step {
+        let namespace = std::path::PathBuf::from(format!("/proc/{}/ns/mnt", self.pid));
+        let mounts = rustix::fs::open(&namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .attempt_on("open the mount namespace", &namespace)?;
+        self.mounts = Some(mounts);
+        Ok(())
+    }
+}
+
+/// Namespaces that PID 1 is born into. Others come later: that of mounts as a copy of the nursery, that of cgroups when it
+/// is in all its groups.
+const NAMESPACES: CloneFlags = CloneFlags::CLONE_NEWPID
     .union(CloneFlags::CLONE_NEWIPC)
     .union(CloneFlags::CLONE_NEWUTS)
     .union(CloneFlags::CLONE_NEWNET);
 
 /// Clones PID 1 into its version 2 group; it joins the version 1 groups itself, as the first thing it does.
-pub(super) fn prepare(cgroup: &Cgroup) -> Step<Init> {
+pub(super) fn prepare(cgroup: &Cgroup, nursery: OwnedFd) -> Step<Init> {
     let filters = Filters::compile().map_err(io::Error::other).attempt("compile the system call filter")?;
     let directory =
         rustix::fs::open(cgroup.unified(), OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
@@ -43,11 +55,8 @@ pub(super) fn prepare(cgroup: &Cgroup) -> Step<Init> {
     let forked = fork_into(NAMESPACES, std::os::fd::AsFd::as_fd(&directory)).attempt("clone into new namespaces")?;
     let Side::Parent { pidfd, pid } = forked else {
         drop(ours);
-        exit_now(inner::run(theirs, &filters, &cgroup.version1()));
+        exit_now(inner::run(theirs, &filters, (&cgroup.version1(), nursery)));
     };
     drop(theirs);
-    let namespace = std::path::PathBuf::from(format!("/proc/{pid}/ns/mnt"));
-    let mounts = rustix::fs::open(&namespace, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .attempt_on("open the mount namespace", &namespace)?;
-    Ok(Init { pidfd, pid, socket: ours, mounts })
+    Ok(Init { pidfd, pid, socket: ours, mounts: None })
 }

@@ -9,7 +9,7 @@ use crate::plan::Identity;
 use crate::sys::kernel::{leave_session_keyring, loopback_up};
 use crate::sys::mount::{Attributes, set_attributes};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{chdir, pivot_root};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, mknodat, openat2};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
@@ -72,11 +72,13 @@ pub(super) struct Decoy {
     pub(super) hosted: bool,
 }
 
-/// Any directory will do to mount the new root on before the pivot; the host and every root of ours have this one.
+/// Any directory will do to mount the new root on before the pivot; the nursery and every root of ours have this one.
 const MOUNT_POINT: &str = "/proc";
 
-/// Leaves everything of the host that a root of its own does not take out of reach, then makes that root.
-pub(super) fn leave_host() -> Step {
+/// Leaves everything of the host that a root of its own does not take out of reach, then makes that root in a copy of the
+/// nursery.
+pub(super) fn leave_host(nursery: Option<OwnedFd>) -> Step {
+    let nursery = nursery.ok_or_else(|| io::Error::other("it has been left")).attempt("leave the host")?;
     // Now that PID 1 is in all its groups, the namespace's root is the agent's own group.
     unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from).attempt("make a cgroup namespace")?;
     // A caller's keys are inherited through the session keyring and nothing else.
@@ -86,8 +88,9 @@ pub(super) fn leave_host() -> Step {
     // The daemon may be protected from the out-of-memory killer; an agent must not inherit that.
     fs::write("/proc/self/oom_score_adj", "0").attempt("reset oom_score_adj")?;
     bring_up_loopback()?;
-    // Before anything is mounted: nothing of ours may travel back to the host.
-    mount_simple(None, "/", None, MsFlags::MS_REC | MsFlags::MS_PRIVATE, "")?;
+    setns(&nursery, CloneFlags::CLONE_NEWNS).map_err(io::Error::from).attempt("enter the nursery")?;
+    drop(nursery);
+    unshare(CloneFlags::CLONE_NEWNS).map_err(io::Error::from).attempt("make a mount namespace")?;
     make_empty()
 }
 

@@ -2,28 +2,21 @@
 //!
 //! ```text
 //!   spare:   template ─► open as root ─► place ─► remember which file each thing was
-//!   launch:  plan ─► open as the caller ─► all of the template found again, the same files, mounts unchanged?
+//!   mounts of the host changed: an empty root, and again (the daemon watches them: [`crate::mounts`])
+//!   launch:  plan ─► open as the caller ─► all of the template found again, the same files?
 //!              yes: place the rest           no: an empty root, then everything
 //! ```
 //! So a launch shows what its caller can open at that moment, template or not; only the mounting is done beforehand.
 
 use super::root::Placed;
 use super::sources::{Inode, Showing, Source, made};
-use super::step::{Attempt as _, Step};
 use crate::plan::Rule;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use std::fs::File;
-use std::io::{Read as _, Seek as _};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 /// A template in its place.
 #[derive(Debug)]
 pub(super) struct Furnished {
     things: Vec<Thing>,
-    /// Where the host's mount table has the directories that are shown, whatever links their paths go through.
-    shown: Vec<PathBuf>,
-    mounts: Mounts,
 }
 
 /// One thing of it.
@@ -79,15 +72,9 @@ pub(super) enum Rest<'a> {
 }
 
 impl Furnished {
-    /// Remembers what is about to be placed. `mounts` was opened before the sources were, so that no change is missed.
-    pub(super) fn of(sources: &[Source<'_>], mounts: Mounts) -> Step<Self> {
-        let directories = sources.iter().filter_map(|source| match source {
-            Source::Found { descriptor, inode, .. } if inode.directory => Some(descriptor),
-            _ => None,
-        });
-        let real = |fd: &OwnedFd| std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()));
-        let shown = directories.map(real).collect::<Result<_, _>>().attempt("look where a directory is")?;
-        Ok(Self { things: sources.iter().filter_map(Thing::of).collect(), shown, mounts })
+    /// Remembers what is about to be placed.
+    pub(super) fn of(sources: &[Source<'_>]) -> Self {
+        Self { things: sources.iter().filter_map(Thing::of).collect() }
     }
 
     /// Of `rules`, those for what is remembered: what lies beneath it on the host may be replaced at any time, and a rule
@@ -100,22 +87,6 @@ impl Furnished {
             })
         };
         rules.iter().filter(remembered).cloned().collect()
-    }
-
-    /// Whether the host has mounted or unmounted something beneath what the template shows, or could not say.
-    pub(super) fn is_stale(&mut self) -> bool {
-        let shown: Vec<_> = self.shown.iter().map(PathBuf::as_path).collect();
-        self.mounts.changed(&shown).unwrap_or(true)
-    }
-
-    /// Polled with `PRI`, it is ready once after mounts of the host have changed; [`Self::suspect`] then.
-    pub(super) fn mounts(&self) -> &File {
-        &self.mounts.table
-    }
-
-    /// Has the next [`Self::is_stale`] compare the mounts.
-    pub(super) fn suspect(&mut self) {
-        self.mounts.suspect = true;
     }
 
     /// What of a view can be placed before anybody has looked whether the template is a part of it: what an empty root
@@ -133,7 +104,7 @@ impl Furnished {
     }
 
     /// What the template and what was placed `early` leave to do of a view.
-    pub(super) fn rest<'a>(mut self, sources: Vec<Source<'a>>, early: &[Placed]) -> Rest<'a> {
+    pub(super) fn rest<'a>(self, sources: Vec<Source<'a>>, early: &[Placed]) -> Rest<'a> {
         let wanted: Vec<_> = sources.iter().map(Thing::of).collect();
         let is_early = |thing: &Thing| matches!(thing, Thing::Made(placed) if early.contains(placed));
         let is_kept =
@@ -143,56 +114,10 @@ impl Furnished {
         // Placed later, it would hide what is there and what a rule was made for.
         let hides = |source: &Source<'_>| self.things.iter().any(|thing| thing.path().starts_with(source.path()));
         let hidden = sources.iter().zip(&kept).any(|(source, kept)| !kept && hides(source));
-        if !whole || hidden || self.is_stale() {
+        if !whole || hidden {
             return Rest::Everything(sources);
         }
         let left = sources.into_iter().zip(kept).filter(|(_, kept)| !kept).map(|(source, _)| source);
         Rest::Some(left.collect())
     }
-}
-
-/// The host's table of mounts. A recursive bind is a copy: what is mounted beneath its source later is not in it, and
-/// what is unmounted there stays busy.
-#[derive(Debug)]
-pub(super) struct Mounts {
-    table: File,
-    seen: Vec<String>,
-    /// A poll has said that the table changed, which the kernel says only once (`mounts_poll()`).
-    suspect: bool,
-}
-
-impl Mounts {
-    /// Opens it; changes count from now.
-    pub(super) fn open() -> Step<Self> {
-        let mut table = File::open("/proc/self/mountinfo").attempt("open the table of mounts")?;
-        let seen = read(&mut table)?;
-        Ok(Self { table, seen, suspect: false })
-    }
-
-    /// Whether a mount at or beneath one of `paths` has come, gone or changed since the last look.
-    fn changed(&mut self, paths: &[&Path]) -> Step<bool> {
-        let mut fds = [PollFd::from_borrowed_fd(self.table.as_fd(), PollFlags::PRI)];
-        poll(&mut fds, Some(&Timespec::default())).attempt("look for changed mounts")?;
-        if fds[0].revents().is_empty() && !self.suspect {
-            return Ok(false);
-        }
-        self.suspect = false;
-        let now = read(&mut self.table)?;
-        let seen = std::mem::replace(&mut self.seen, now);
-        let relevant = |line: &&String| is_beneath(line, paths);
-        Ok(!seen.iter().filter(relevant).eq(self.seen.iter().filter(relevant)))
-    }
-}
-
-fn read(table: &mut File) -> Step<Vec<String>> {
-    let mut text = String::new();
-    table.rewind().attempt("read the table of mounts")?;
-    table.read_to_string(&mut text).attempt("read the table of mounts")?;
-    Ok(text.lines().map(str::to_owned).collect())
-}
-
-/// The fifth field is the mount point (proc_pid_mountinfo(5)); one with an escaped character is taken for one of ours.
-fn is_beneath(line: &str, paths: &[&Path]) -> bool {
-    let point = line.split(' ').nth(4).unwrap_or("\\");
-    point.contains('\\') || paths.iter().any(|path| Path::new(point).starts_with(path))
 }

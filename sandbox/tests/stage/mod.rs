@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its own part")]
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use sandbox::Nursery;
 use sandbox::cgroup::{Cgroup, CgroupLimits, Hierarchies};
 use sandbox::message::{Claim, Failure, Key, Order, Received, Receiver, Report, send};
 use sandbox::plan::{Caller, Calls, Identity, Mount, Plan, Process, Rlimits, Rule, Template, WithoutDaemon};
@@ -44,7 +45,8 @@ impl Stage {
         let mut stage =
             Self { child, socket: ours, receiver: Receiver::default(), cgroup, hierarchies, init: 0, place };
         let claim = Claim { socket: stage.place.clone(), key: Key::new("of the test".into()) };
-        stage.order(&Order::Prepare { cgroup: stage.cgroup.clone(), template, claim }, &[]);
+        let nursery = Nursery::make().expect("nursery").as_fd().try_clone_to_owned().expect("nursery");
+        stage.order(&Order::Prepare { cgroup: stage.cgroup.clone(), template, claim }, &[&nursery]);
         let (report, fds) = stage.report();
         assert!(matches!(report, Report::Prepared), "{report:?}");
         let [init] = &fds[..] else { panic!("the pidfd of PID 1") };

@@ -22,10 +22,13 @@ impl Outer {
     }
 
     fn replace_inside(&self, view: View) -> Step {
+        let Some(namespace) = &self.init.mounts else {
+            return Err(io::Error::other("PID 1 has none yet")).attempt("enter the agent's mounts");
+        };
         let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
             .attempt("make a socket pair")?;
         let Side::Parent { pidfd, .. } = fork(CloneFlags::empty()).attempt("fork")? else {
-            if let Err(error) = replace(self.init.mounts.as_fd(), view) {
+            if let Err(error) = replace(namespace.as_fd(), view) {
                 // The exit status says that it failed, should this not arrive.
                 drop(send(theirs.as_fd(), &Failure::from(error), &[]));
                 exit_now(1);

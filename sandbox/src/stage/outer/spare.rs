@@ -3,23 +3,18 @@
 use super::super::inner;
 use super::super::sources::{self, Showing};
 use super::super::step::Step;
-use super::super::template::{self, Furnished, Mounts, Rest};
+use super::super::template::{self, Furnished, Rest};
 use super::super::trees;
 use super::Outer;
 use crate::message::Report;
 use crate::plan::Plan;
-use rustix::event::PollFlags;
-use std::os::fd::{AsFd as _, BorrowedFd};
-use std::time::{Duration, Instant};
-
-/// Between two looks at the host's mounts while nothing is asked of the spare: a host that mounts all the time must not
-/// keep its spares busy.
-const PAUSE: Duration = Duration::from_secs(1);
+use std::os::fd::AsFd as _;
 
 impl Outer {
     pub(super) fn enter(&mut self) -> Step {
         self.ask(&inner::Order::Enter, Vec::new())?;
         self.confirm()?;
+        self.init.hold_mounts()?;
         self.furnish()?;
         self.tell(&Report::Prepared, &[self.init.pidfd.as_fd()])
     }
@@ -27,13 +22,12 @@ impl Outer {
     /// Places the template. One that cannot be opened now is left out: it only saves time, and a launch that needs it
     /// says what is missing.
     fn furnish(&mut self) -> Step {
-        let mounts = Mounts::open()?;
         let Ok(sources) = sources::open_all(Showing::template(&self.template)) else { return Ok(()) };
         let sources = template::lasting(sources);
         if sources.is_empty() {
             return Ok(());
         }
-        let furnished = Furnished::of(&sources, mounts)?;
+        let furnished = Furnished::of(&sources);
         let rules = furnished.rules(&self.template.rules);
         let nobody = Showing::template(&self.template).agent;
         self.place(trees::make(sources, nobody)?)?;
@@ -43,19 +37,11 @@ impl Outer {
         Ok(())
     }
 
-    /// Whether to watch the host's mounts now, and how.
-    pub(super) fn watched(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        let furnished = self.furnished.as_ref().filter(|_| Instant::now() >= self.next_look)?;
-        Some((furnished.mounts().as_fd(), PollFlags::PRI))
-    }
-
     /// A file system that the host has unmounted must not be kept busy by a spare, and a new one is to be shown.
-    pub(super) fn refresh(&mut self) -> Step {
-        self.next_look = Instant::now() + PAUSE;
-        if self.furnished.as_mut().is_none_or(|furnished| !furnished.is_stale()) {
+    pub(super) fn renew(&mut self) -> Step {
+        if self.furnished.take().is_none() {
             return Ok(());
         }
-        self.furnished = None;
         self.ask(&inner::Order::Renew, Vec::new())?;
         self.furnish()
     }

@@ -16,7 +16,6 @@ pub(super) struct Ready {
     pub(super) init_socket: bool,
     pub(super) init_takes: bool,
     pub(super) init_ended: bool,
-    pub(super) mounts: bool,
 }
 
 /// Descriptors to wait for, by what they are.
@@ -54,12 +53,8 @@ impl Outer {
         let init_socket = fds.add([(self.init.socket.as_fd(), asked)]);
         let init_ended = fds.add([input(self.init.pidfd.as_fd())]);
         fds.add(self.running.values().flat_map(|running| running.interests(spent)));
-        let watched = self.watched();
-        let mounts = fds.add(watched);
-        // A client that does not read may delay the report of an exit, and a spare may rest from watching; nothing wakes
-        // the poll when their time is up.
-        let resting = self.furnished.is_some() && watched.is_none();
-        let second = (resting || self.running.values().any(Running::leaving)).then_some(Duration::from_secs(1));
+        // A client that does not read may delay the report of an exit; nothing wakes the poll when its time is up.
+        let second = self.running.values().any(Running::leaving).then_some(Duration::from_secs(1));
         let timeout = second.into_iter().chain(self.patience()).min();
         let timeout = timeout.map(Timespec::try_from).transpose().map_err(io::Error::other).attempt("wait")?;
         match poll(&mut fds.0, timeout.as_ref()) {
@@ -73,7 +68,6 @@ impl Outer {
             init_takes: fds.found(init_socket.clone()).contains(PollFlags::OUT),
             init_socket: fds.ready(init_socket),
             init_ended: fds.ready(init_ended),
-            mounts: fds.ready(mounts),
         })
     }
 }
