@@ -30,7 +30,12 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::{mpsc, oneshot};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// Agents that are ended or let go of at the same time, and how long one is waited for before it is the next one's turn.
+const TOGETHER: usize = 32;
+const TURN: Duration = Duration::from_secs(2);
 
 /// The daemon.
 #[derive(Debug)]
@@ -250,10 +255,18 @@ impl Daemon {
     async fn tell_all(&self, request: impl Fn() -> Request) {
         self.ending.store(true, Ordering::Release);
         self.services.end();
-        // At the same time: each takes some milliseconds.
+        // Many at the same time: each takes some milliseconds. Not all: what the kernel takes down for a thousand takes it
+        // longer than anybody waits for one.
+        let turns = Arc::new(Semaphore::new(TOGETHER));
         let told = self.registry.all().into_iter().map(|handle| {
-            let request = request();
-            tokio::spawn(async move { handle.tell(request).await })
+            let (request, turns) = (request(), Arc::clone(&turns));
+            tokio::spawn(async move {
+                // It is never closed.
+                let _turn = turns.acquire().await;
+                handle.tell(request).await;
+                // One that takes longer does not hold up the others.
+                tokio::time::timeout(TURN, handle.let_go()).await.unwrap_or(());
+            })
         });
         for told in told.collect::<Vec<_>>() {
             if let Err(error) = told.await {

@@ -27,7 +27,7 @@ use crate::policy::Policies;
 use crate::registry::Registry;
 use crate::retention::{self, Retention};
 use crate::services::Services;
-use crate::stage::{Claims, Pool, Recipe, slot_number};
+use crate::stage::{Claims, Pool, Recipe, Spawner, slot_number};
 use crate::store::Store;
 use crate::transport::{Admitted, Bounds, listen, serve};
 use crate::uids::{LOCKS, Uids};
@@ -84,11 +84,13 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     if flags.check_host {
         return host::check(flags.json, &config);
     }
+    // Before anything is open that it need not have.
+    let spawner = Spawner::start().context("cannot start the thread that starts stages")?;
     // As it is named now: an upgrade puts another one in its place.
     let program = std::env::current_exe().context("cannot find the daemon's own program")?;
     raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
-    let served = runtime.block_on(serve_until_told(flags, config));
+    let served = runtime.block_on(serve_until_told(flags, (config, spawner)));
     // Everything is put away. A thread may still wait for a caller's file system, which must not keep us.
     runtime.shutdown_timeout(LAST_WORK);
     let Served { ending, gate, _grounds } = served?;
@@ -125,6 +127,7 @@ struct Grounds {
     run: Locked,
     hierarchies: Hierarchies,
     claims: Claims,
+    spawner: Spawner,
 }
 
 /// What is left at the end of everything that runs.
@@ -146,7 +149,7 @@ enum Owner {
     Store,
 }
 
-async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Served> {
+async fn serve_until_told(flags: &Flags, (config, spawner): (Config, Spawner)) -> anyhow::Result<Served> {
     // Asked for first, so that a signal during the start is not lost.
     let mut signals = Signals::catch()?;
     let (state, run) = (directories::hold(&flags.state_dir, 0o700)?, directories::hold(&flags.run_dir, 0o755)?);
@@ -155,7 +158,7 @@ async fn serve_until_told(flags: &Flags, config: Config) -> anyhow::Result<Serve
     let checks = host::look(&hierarchies, &log, &config);
     host::refuse_missing(&checks)?;
     let claims = Claims::open(&state.path, &run.path).context("cannot prepare for stages")?;
-    let grounds = Grounds { state, run, hierarchies: hierarchies?, claims };
+    let grounds = Grounds { state, run, hierarchies: hierarchies?, claims, spawner };
     let store = Store::open(&grounds.state.path)?;
     let gate = audit::open(&grounds.state.path, &config);
     let mut running = returning::find(&grounds.claims).await?;
@@ -275,6 +278,7 @@ fn assemble(
     let recipe = Recipe {
         memory: memory.clone(),
         program: stage,
+        spawner: grounds.spawner.clone(),
         nursery: Nursery::make().context("cannot make the mounts that agents begin with")?,
         hierarchies: grounds.hierarchies.clone(),
         claims: grounds.claims.clone(),

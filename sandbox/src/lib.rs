@@ -14,6 +14,6 @@ mod stage;
 mod sys;
 
 pub use stage::{Nursery, run as run_stage};
-pub use sys::kernel::landlock_abi;
+pub use sys::kernel::{landlock_abi, leave_descriptor_table};
 pub use sys::mount::make_read_only;
 pub use sys::signal::send_signal;

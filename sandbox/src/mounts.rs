@@ -44,7 +44,8 @@ impl Watch {
     pub fn open(template: &Template) -> io::Result<Self> {
         let table = File::open("/proc/self/mountinfo")?;
         // Where the host has them, whatever links their paths go through; what is absent is not shown.
-        let shown = template.view.iter().filter_map(Shown::source).filter_map(|path| path.canonicalize().ok()).collect();
+        let shown =
+            template.view.iter().filter_map(Shown::source).filter_map(|path| path.canonicalize().ok()).collect();
         let mut watch = Self { table, shown, known: Known::Read(Vec::new()), generation: Generation::default() };
         watch.known = watch.all()?;
         Ok(watch)
@@ -145,7 +146,10 @@ mod tests {
 
     #[test]
     fn the_table_of_an_old_kernel_tells_the_same_mounts() {
-        let template = Template { view: vec![Shown::Bind { path: "/proc".into(), executable: false, optional: false }], rules: Vec::new() };
+        let template = Template {
+            view: vec![Shown::Bind { path: "/proc".into(), executable: false, optional: false }],
+            rules: Vec::new(),
+        };
         let mut watch = Watch::open(&template).unwrap();
         let Known::Read(lines) = watch.read_table().unwrap() else { panic!("it was read") };
         let points: BTreeSet<&str> = lines.iter().filter_map(|line| line.split(' ').nth(4)).collect();

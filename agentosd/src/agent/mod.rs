@@ -152,6 +152,11 @@ impl Handle {
         self.inbox.send(request).await.unwrap_or(());
     }
 
+    /// Waits until nobody takes requests any more: its task has ended.
+    pub(crate) async fn let_go(&self) {
+        self.inbox.closed().await;
+    }
+
     /// Waits for the end.
     pub(crate) async fn ended(&self) -> Exit {
         let mut seen = self.seen.clone();

@@ -61,6 +61,9 @@ pub(super) fn start(socket: OwnedFd) -> io::Result<Connection> {
 async fn run(socket: UnixStream, mut queue: mpsc::Receiver<Ask>, news: mpsc::UnboundedSender<MountId>) -> io::Error {
     let mut waiting: VecDeque<oneshot::Sender<Answer>> = VecDeque::new();
     let mut buffer = vec![0; MAX_MESSAGE];
+    // What the server says is read while an order is on its way: it may not have room for the one before it has been rid
+    // of the other.
+    let mut leaving: Option<(Vec<u8>, Vec<OwnedFd>)> = None;
     loop {
         let carried = tokio::select! {
             answer = socket.async_io(Interest::READABLE, || receive(socket.as_fd(), &mut buffer)) => {
@@ -74,10 +77,14 @@ async fn run(socket: UnixStream, mut queue: mpsc::Receiver<Ask>, news: mpsc::Unb
                     }
                 })
             }
-            ask = queue.recv() => match ask {
+            sent = go_on(&socket, leaving.as_ref()), if leaving.is_some() => {
+                leaving = None;
+                sent
+            }
+            ask = queue.recv(), if leaving.is_none() => match ask {
                 Some(Ask { order, fds, answer }) => {
                     waiting.push_back(answer);
-                    carry(&socket, &order, &fds).await
+                    packet(&order).map(|text| leaving = Some((text, fds)))
                 }
                 None => return io::Error::other("the daemon has closed it"),
             },
@@ -88,13 +95,18 @@ async fn run(socket: UnixStream, mut queue: mpsc::Receiver<Ask>, news: mpsc::Unb
     }
 }
 
-/// Sends an order. The server reads one after the other, so that it takes this one as soon as it has done another.
-async fn carry(socket: &UnixStream, order: &Order, fds: &[OwnedFd]) -> io::Result<()> {
+fn packet(order: &Order) -> io::Result<Vec<u8>> {
     let text = serde_json::to_vec(order).map_err(io::Error::other)?;
     if text.len() > MAX_MESSAGE {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "an order to agentos-vfs is too long"));
     }
-    socket.async_io(Interest::WRITABLE, || send(socket.as_fd(), &text, fds)).await
+    Ok(text)
+}
+
+/// Sends a packet, when there is room: the server reads one order after the other. Safe to cancel.
+async fn go_on(socket: &UnixStream, packet: Option<&(Vec<u8>, Vec<OwnedFd>)>) -> io::Result<()> {
+    let Some((text, fds)) = packet else { return Ok(()) };
+    socket.async_io(Interest::WRITABLE, || send(socket.as_fd(), text, fds)).await
 }
 
 fn send(socket: BorrowedFd<'_>, text: &[u8], fds: &[OwnedFd]) -> io::Result<()> {
@@ -115,5 +127,58 @@ fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Answer> {
     match buffer.get(..got.bytes) {
         None | Some([]) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "agentos-vfs has closed the connection")),
         Some(text) => serde_json::from_slice(text).map_err(io::Error::other),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::net::socketpair;
+    use std::time::Duration;
+
+    const ORDERS: usize = 2000;
+
+    /// As the server does when a thousand mounts end at once: each is told of, and nothing is read before there was room.
+    fn talkative(socket: &OwnedFd) {
+        let say = |answer: &Answer| {
+            let text = serde_json::to_vec(answer).unwrap();
+            rustix::net::send(socket, &text, SendFlags::NOSIGNAL).unwrap();
+        };
+        let mut buffer = vec![0; MAX_MESSAGE];
+        for number in 0..ORDERS {
+            for half in 0..4 {
+                say(&Answer::Ended { mount: MountId(format!("{number}-{half}")) });
+            }
+            let (length, _) = rustix::net::recv(socket, &mut buffer[..], RecvFlags::empty()).unwrap();
+            assert!(length > 0);
+            say(&Answer::Done);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_server_that_has_much_to_say_before_it_reads_is_heard() {
+        let (ours, theirs) =
+            socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None).unwrap();
+        rustix::io::ioctl_fionbio(&ours, true).unwrap();
+        let server = std::thread::spawn(move || talkative(&theirs));
+        let Connection { asks, mut ended, task } = start(ours).unwrap();
+        let all = async {
+            let mut answers = Vec::new();
+            for number in 0..ORDERS {
+                let (answer, answered) = oneshot::channel();
+                let order = Order::End { mount: MountId(format!("{number}-{}", "x".repeat(4000))) };
+                asks.send(Ask { order, fds: Vec::new(), answer }).await.unwrap();
+                answers.push(answered);
+            }
+            for answered in answers {
+                assert!(matches!(answered.await.unwrap(), Answer::Done));
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), all).await.expect("neither waits for the other for ever");
+        server.join().unwrap();
+        for _ in 0..ORDERS * 4 {
+            ended.recv().await.unwrap();
+        }
+        task.abort();
     }
 }

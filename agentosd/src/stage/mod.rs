@@ -6,22 +6,22 @@ mod link;
 mod mounts;
 mod pool;
 mod remains;
+mod spawner;
 
 use crate::journal;
 pub(crate) use claim::{Claimed, Claims, claim_all};
 pub(crate) use link::Link;
 pub(crate) use pool::{Pool, Recipe, slot_number};
+pub(crate) use spawner::Spawner;
 
 use remains::Remains;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use sandbox::cgroup::{Cgroup, CgroupError, CgroupLimits};
 use sandbox::message::{Failure, Order, Report};
 use sandbox::mounts::Generation;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How long a stage may take for a step; a mount of an unreachable network file system can hang for ever.
@@ -221,7 +221,7 @@ fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, OwnedFd, Cgroup), Stag
     let started =
         recipe.preset.map_or(Ok(()), |preset| cgroup.limit(&preset)).map_err(StageError::from).and_then(|()| {
             let program = recipe.program.clone();
-            spawn(&recipe.program).map_err(|source| StageError::Spawn { program, source })
+            recipe.spawner.spawn(&recipe.program).map_err(|source| StageError::Spawn { program, source })
         });
     match started {
         Ok((socket, process)) => Ok((socket, process, cgroup)),
@@ -230,17 +230,4 @@ fn start(recipe: &Recipe, slot: &str) -> Result<(OwnedFd, OwnedFd, Cgroup), Stag
             Err(error)
         }
     }
-}
-
-/// Our end of the socket, and the stage's pidfd: whoever buries it may not be its parent.
-fn spawn(program: &Path) -> io::Result<(OwnedFd, OwnedFd)> {
-    let (ours, theirs) = link::pair()?;
-    let mut command = Command::new(program);
-    // Nothing that the standard library would have to fork for (a directory, a user): posix_spawn copies no page tables,
-    // and a copy would cost the daemon a page fault for each page that it then writes.
-    command.stdin(Stdio::from(theirs)).stdout(Stdio::null()).env_clear();
-    let child = command.spawn()?;
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
-    // Nobody else reaps it, so that the number is its own.
-    Ok((ours, pidfd_open(pid, PidfdFlags::empty())?))
 }

@@ -64,7 +64,5 @@ impl Mounts {
 
 /// What cannot be told has changed: `None` is like no generation.
 fn said(looked: io::Result<Generation>) -> Option<Generation> {
-    looked
-        .inspect_err(|error| journal::warning(format_args!("cannot look at the host's mounts: {error}")))
-        .ok()
+    looked.inspect_err(|error| journal::warning(format_args!("cannot look at the host's mounts: {error}"))).ok()
 }

@@ -4,7 +4,7 @@
 //! namespaces and groups takes locks that the launch itself needs; only when few are left, at once.
 
 use super::mounts::Mounts;
-use super::{Claims, Stage, StageError};
+use super::{Claims, Spawner, Stage, StageError};
 use crate::journal;
 use crate::memory::Memory;
 use crate::store::Store;
@@ -38,6 +38,8 @@ type Asked = oneshot::Sender<Result<Stage, StageError>>;
 pub(crate) struct Recipe {
     /// The program.
     pub(crate) program: PathBuf,
+    /// Who starts it.
+    pub(crate) spawner: Spawner,
     /// What their mounts begin with.
     pub(crate) nursery: Nursery,
     /// Where control groups are made.

@@ -54,6 +54,8 @@ struct Inner<'a> {
     socket: OwnedFd,
     /// Until it is entered.
     nursery: Option<OwnedFd>,
+    /// From then on, until PID 1 is confined.
+    ground: Option<root::Ground>,
     filters: &'a Filters,
     /// The template's rules, until they are needed or the root is made anew.
     prepared: Option<Rules>,
@@ -62,7 +64,8 @@ struct Inner<'a> {
 
 /// Runs PID 1 to its end; the value is its exit status.
 pub(super) fn run(socket: OwnedFd, filters: &Filters, (groups, nursery): (&[&Path], OwnedFd)) -> u8 {
-    let mut inner = Inner { socket, nursery: Some(nursery), filters, prepared: None, running: HashMap::new() };
+    let mut inner =
+        Inner { socket, nursery: Some(nursery), ground: None, filters, prepared: None, running: HashMap::new() };
     match join(groups).and_then(|()| inner.serve()) {
         Ok(()) => 0,
         Err(error) => {
@@ -78,6 +81,10 @@ pub(super) fn run(socket: OwnedFd, filters: &Filters, (groups, nursery): (&[&Pat
 /// host meanwhile (`cgroup_procs_write_start()`). PID 1 has one thread.
 fn join(groups: &[&Path]) -> Step {
     groups.iter().try_for_each(|group| std::fs::write(group.join("tasks"), "0").attempt_on("join the cgroup", group))
+}
+
+fn not_there() -> io::Error {
+    io::Error::other("PID 1 is not where this could be done")
 }
 
 fn children_signal() -> Step<SignalFd> {
@@ -121,7 +128,7 @@ impl Inner<'_> {
     fn carry_out(&mut self, order: Order, fds: Vec<OwnedFd>) -> Step {
         match order {
             Order::Enter => {
-                root::leave_host(self.nursery.take())?;
+                self.enter()?;
                 confine::confine_early()?;
                 self.done()
             }
@@ -132,14 +139,24 @@ impl Inner<'_> {
             }
             Order::Renew => {
                 self.prepared = None;
-                root::make_empty()
+                let ground = self.ground.as_ref().ok_or_else(not_there).attempt("make the root anew")?;
+                root::renew(ground)
             }
             Order::Confine(plan) => {
+                self.ground = None;
                 confine::confine(&plan, self.prepared.take(), self.filters)?;
                 self.done()
             }
             Order::Spawn { process, what, uid, gid } => self.spawn(process, &what, (spawn::Who { uid, gid }, fds)),
         }
+    }
+
+    fn enter(&mut self) -> Step {
+        let nursery = self.nursery.take().ok_or_else(not_there).attempt("leave the host")?;
+        let ground = root::leave_host(&nursery)?;
+        root::make_empty(&ground)?;
+        self.ground = Some(ground);
+        Ok(())
     }
 
     fn spawn(&mut self, process: ProcessNumber, what: &Process, (who, fds): (spawn::Who, Vec<OwnedFd>)) -> Step {

@@ -39,7 +39,9 @@ impl AsFd for Nursery {
 /// On a thread of its own, whose view of the file system ends with it.
 fn make() -> Step<OwnedFd> {
     const ANY: &str = "/proc";
-    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).map_err(io::Error::from).attempt("make a mount namespace")?;
+    unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS)
+        .map_err(io::Error::from)
+        .attempt("make a mount namespace")?;
     let namespace = rustix::fs::open("/proc/thread-self/ns/mnt", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         .attempt("open the mount namespace")?;
     let nothing: Option<&str> = None;

@@ -10,7 +10,7 @@ use crate::sys::kernel::{leave_session_keyring, loopback_up};
 use crate::sys::mount::{Attributes, set_attributes};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
-use nix::unistd::{chdir, pivot_root};
+use nix::unistd::{chdir, chroot, fchdir};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, mknodat, openat2};
 use rustix::mount::{MoveMountFlags, OpenTreeFlags, move_mount, open_tree};
 use rustix::net::{AddressFamily, SocketType, socket};
@@ -75,10 +75,11 @@ pub(super) struct Decoy {
 /// Any directory will do to mount the new root on before the pivot; the nursery and every root of ours have this one.
 const MOUNT_POINT: &str = "/proc";
 
-/// Leaves everything of the host that a root of its own does not take out of reach, then makes that root in a copy of the
-/// nursery.
-pub(super) fn leave_host(nursery: Option<OwnedFd>) -> Step {
-    let nursery = nursery.ok_or_else(|| io::Error::other("it has been left")).attempt("leave the host")?;
+/// The root of PID 1's copy of the nursery, over which its own roots are mounted.
+pub(super) struct Ground(OwnedFd);
+
+/// Leaves the host: what a root of its own does not take out of reach, then its mounts, for a copy of the nursery.
+pub(super) fn leave_host(nursery: &OwnedFd) -> Step<Ground> {
     // Now that PID 1 is in all its groups, the namespace's root is the agent's own group.
     unshare(CloneFlags::CLONE_NEWCGROUP).map_err(io::Error::from).attempt("make a cgroup namespace")?;
     // A caller's keys are inherited through the session keyring and nothing else.
@@ -88,22 +89,40 @@ pub(super) fn leave_host(nursery: Option<OwnedFd>) -> Step {
     // The daemon may be protected from the out-of-memory killer; an agent must not inherit that.
     fs::write("/proc/self/oom_score_adj", "0").attempt("reset oom_score_adj")?;
     bring_up_loopback()?;
-    setns(&nursery, CloneFlags::CLONE_NEWNS).map_err(io::Error::from).attempt("enter the nursery")?;
-    drop(nursery);
+    setns(nursery, CloneFlags::CLONE_NEWNS).map_err(io::Error::from).attempt("enter the nursery")?;
     unshare(CloneFlags::CLONE_NEWNS).map_err(io::Error::from).attempt("make a mount namespace")?;
-    make_empty()
+    open_path(Path::new("/")).map(Ground)
 }
 
-/// Makes an empty root and moves into it; everything of the root before is out of reach afterwards.
-pub(super) fn make_empty() -> Step {
+/// Makes an empty root and moves into it. It is mounted over the ground as switch_root(8) does, and not by pivot_root(2),
+/// which looks at every process of the host. What can be reached beneath it, with a capability that no agent has, is the
+/// ground: an empty directory.
+pub(super) fn make_empty(ground: &Ground) -> Step {
+    build_on(ground)?;
+    move_in()
+}
+
+/// The same in place of one that is there, which goes with everything in it.
+pub(super) fn renew(ground: &Ground) -> Step {
+    build_on(ground)?;
+    umount2("/", MntFlags::MNT_DETACH).map_err(io::Error::from).attempt("detach the old root")?;
+    move_in()
+}
+
+/// An empty root, which is the working directory then.
+fn build_on(Ground(ground): &Ground) -> Step {
+    fchdir(ground).map_err(io::Error::from).attempt("enter the ground")?;
+    chroot(".").map_err(io::Error::from).attempt("leave the old root")?;
     mount_simple(Some("tmpfs"), MOUNT_POINT, Some("tmpfs"), MsFlags::MS_NOSUID, "size=4m,nr_inodes=4096,mode=0755")?;
     chdir(MOUNT_POINT).map_err(io::Error::from).attempt("enter the new root")?;
     make_proc()?;
     make_dev()?;
-    parts::make_places()?;
-    // The new root goes over the old one and the old one is then detached (pivot_root(2), "pivot_root(".", ".")").
-    pivot_root(".", ".").map_err(io::Error::from).attempt("pivot into the new root")?;
-    umount2(".", MntFlags::MNT_DETACH).map_err(io::Error::from).attempt("detach the old root")?;
+    parts::make_places()
+}
+
+fn move_in() -> Step {
+    mount_simple(Some("."), "/", None, MsFlags::MS_MOVE, "")?;
+    chroot(".").map_err(io::Error::from).attempt("enter the new root")?;
     chdir("/").map_err(io::Error::from).attempt("enter the new root")
 }
 

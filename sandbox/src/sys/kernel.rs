@@ -43,6 +43,16 @@ pub fn landlock_abi() -> u32 {
     u32::try_from(result).unwrap_or(0)
 }
 
+/// Gives the calling thread a table of descriptors of its own, a copy of the process's (`unshare(2)`, CLONE_FILES). In the
+/// copy everything but the standard streams is close-on-exec: a flag that another thread sets later is not set in it.
+///
+/// # Errors
+/// As `unshare(2)`.
+pub fn leave_descriptor_table() -> io::Result<()> {
+    nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?;
+    close_on_exec_from(3)
+}
+
 /// Marks every descriptor from `first` on close-on-exec (`close_range(2)` with CLOSE_RANGE_CLOEXEC).
 ///
 /// # Errors

@@ -73,8 +73,7 @@ pub(crate) fn numbers() -> io::Result<Vec<u64>> {
         let mut numbers = [0_u64; CHUNK];
         let request = Request::new(ALL, all.last().copied().unwrap_or(0));
         // SAFETY: the structure is the kernel's; it writes at most CHUNK numbers.
-        let count =
-            check(unsafe { libc::syscall(SYS_LISTMOUNT, &raw const request, numbers.as_mut_ptr(), CHUNK, 0) })?;
+        let count = check(unsafe { libc::syscall(SYS_LISTMOUNT, &raw const request, numbers.as_mut_ptr(), CHUNK, 0) })?;
         let count = usize::try_from(count).map_err(io::Error::other)?;
         all.extend_from_slice(&numbers[..count]);
         if count < CHUNK {
@@ -94,9 +93,7 @@ pub(crate) fn look(mount: u64) -> io::Result<Option<Mount>> {
     // SAFETY: all-zero bytes are a valid answer.
     let mut answer: Answer = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes at most as many bytes as the structure has.
-    let result = unsafe {
-        libc::syscall(SYS_STATMOUNT, &raw const request, &raw mut answer, size_of::<Answer>(), 0)
-    };
+    let result = unsafe { libc::syscall(SYS_STATMOUNT, &raw const request, &raw mut answer, size_of::<Answer>(), 0) };
     match check(result) {
         Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
         result => result?,
