@@ -265,7 +265,7 @@ impl Daemon {
                 let _turn = turns.acquire().await;
                 handle.tell(request).await;
                 // One that takes longer does not hold up the others.
-                tokio::time::timeout(TURN, handle.let_go()).await.unwrap_or(());
+                tokio::time::timeout(TURN, handle.ended()).await.ok();
             })
         });
         for told in told.collect::<Vec<_>>() {

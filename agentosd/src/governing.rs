@@ -6,7 +6,7 @@ use crate::daemon::Daemon;
 use crate::journal;
 use crate::memo::Memo;
 use crate::plan::{self, HOME, Identities};
-use crate::policy;
+use crate::policy::Restored;
 use policies::{Effective, Narrowing, Variables};
 use protocol::action::Context;
 use protocol::audit::AgentRef;
@@ -41,8 +41,8 @@ impl Rules {
     }
 
     /// Those of an agent that runs, as they were at its launch.
-    pub(crate) fn restore(memo: &Memo) -> Result<Self, ControlError> {
-        let policy = policy::restore(&memo.policy)?;
+    pub(crate) fn restore(memo: &Memo, restored: &Restored) -> Result<Self, ControlError> {
+        let policy = restored.policy(&memo.policy)?;
         let bad = |error: &dyn std::error::Error| ControlError::BadPolicy { message: journal::sentence(error) };
         let narrowing = |text: &String| {
             let narrowing = Narrowing::read(OWN_FILE, text.as_bytes(), &policy.mediation.actions);

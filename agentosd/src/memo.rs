@@ -40,7 +40,7 @@ pub(crate) struct Memo {
 }
 
 /// A policy as text.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct PolicyText {
     /// The profile's name, or the document's.
     pub(crate) name: String,

@@ -7,7 +7,7 @@ use policies::{Effective, Loader, ProfileName, Shipped, SourceText};
 use protocol::control::PolicyChoice;
 use protocol::error::ControlError;
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -92,6 +92,24 @@ pub(crate) fn restore(text: &PolicyText) -> Result<Arc<Effective>, ControlError>
 fn names(origin: &str, name: &ProfileName) -> bool {
     let file = origin.rsplit('/').next().unwrap_or(origin);
     file.strip_suffix(".yaml").or_else(|| file.strip_suffix(" (shipped)")) == Some(name.as_str())
+}
+
+/// Policies of agents that run, each compiled once.
+#[derive(Debug, Default)]
+pub(crate) struct Restored(Mutex<BTreeMap<PolicyText, Arc<Effective>>>);
+
+impl Restored {
+    /// As [`restore`].
+    pub(crate) fn policy(&self, text: &PolicyText) -> Result<Arc<Effective>, ControlError> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = known().get(text).cloned();
+        if let Some(policy) = found {
+            return Ok(policy);
+        }
+        let policy = restore(text)?;
+        known().insert(text.clone(), Arc::clone(&policy));
+        Ok(policy)
+    }
 }
 
 impl Loader for PolicyText {

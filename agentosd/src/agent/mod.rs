@@ -152,12 +152,7 @@ impl Handle {
         self.inbox.send(request).await.unwrap_or(());
     }
 
-    /// Waits until nobody takes requests any more: its task has ended.
-    pub(crate) async fn let_go(&self) {
-        self.inbox.closed().await;
-    }
-
-    /// Waits for the end.
+    /// Waits for the end, or for the daemon to let go of it.
     pub(crate) async fn ended(&self) -> Exit {
         let mut seen = self.seen.clone();
         loop {

@@ -13,6 +13,7 @@ use protocol::event::{Answered, Violation, What};
 use protocol::signal::{KernelSignal, Signal};
 use sandbox::message::Order;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
@@ -22,6 +23,10 @@ const MOST_TOLD: u32 = 64;
 const SAYS_WHICH: Duration = Duration::from_millis(50);
 /// SIGSYS: what the filter kills with.
 const SIGSYS: i32 = 31;
+
+/// Those of the host. Asked once: the standard library reads files of control groups for it.
+static PROCESSORS: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
 
 /// What is watched of an agent, and how it is answered.
 #[derive(Debug)]
@@ -41,7 +46,7 @@ impl Watch {
         watching: &Watching,
         (limits, began): (&Limits, Instant),
     ) -> Self {
-        let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let processors = *PROCESSORS;
         let cores_milli = u64::try_from(processors).unwrap_or(1).saturating_mul(1000);
         let budgets = Budgets::new(limits, (watching.wall, cores_milli), began);
         Self { alarm, answers: watching.answers, budgets, told: 0, untold: 0, stopping: None }

@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Kills and removes every group in our directories that is not kept; nothing of this daemon is in them yet.
 pub(super) fn clear(hierarchies: &Hierarchies, kept: &BTreeSet<String>) {
@@ -50,12 +51,12 @@ fn end(group: &Cgroup) -> Result<(), CgroupError> {
 /// Lists the agents of before. Those that run are taken back; those that should and do not have ended. Removes what is
 /// more than is kept.
 pub(super) async fn take_back(daemon: &Arc<Daemon>, mut running: All) -> anyhow::Result<()> {
-    let mut kept = Vec::new();
+    let (mut kept, mut returning) = (Vec::new(), JoinSet::new());
     for record in daemon.store.load()? {
         if let Ok(record) = &record
-            && let Some(returning) = running.take(record.agent.id)
+            && let Some(found) = running.take(record.agent.id)
         {
-            take_back_running(daemon, returning, record.clone()).await;
+            returning.spawn(take_back_running(Arc::clone(daemon), found, record.clone()));
             continue;
         }
         match record {
@@ -73,19 +74,22 @@ pub(super) async fn take_back(daemon: &Arc<Daemon>, mut running: All) -> anyhow:
         }
     }
     // What cannot be read was lost or damaged; the agent is there, and its stage knows what it is.
-    for returning in running.rest() {
-        let record = returning.record();
+    for found in running.rest() {
+        let record = found.record();
         journal::warning(format_args!("the record of {}, which runs, is lost and made anew", record.agent.name));
         daemon.store.recreate(&record)?;
-        take_back_running(daemon, returning, record).await;
+        returning.spawn(take_back_running(Arc::clone(daemon), found, record));
+    }
+    while let Some(taken) = returning.join_next().await {
+        taken.context("cannot take an agent back")?;
     }
     daemon.keep(kept);
     Ok(())
 }
 
-async fn take_back_running(daemon: &Arc<Daemon>, returning: Returning, record: Record) {
+async fn take_back_running(daemon: Arc<Daemon>, returning: Returning, record: Record) {
     let name = record.agent.name.clone();
-    if let Err(error) = returning.take_back(daemon, record).await {
+    if let Err(error) = returning.take_back(&daemon, record).await {
         journal::error(format_args!("the agent {name} cannot be taken back and is ended: {error}"));
     }
 }

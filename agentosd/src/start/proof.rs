@@ -5,18 +5,36 @@ use sandbox::cgroup::Cgroup;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+/// Namespaces that an agent has of its own.
+const NAMESPACES: [&str; 5] = ["mnt", "pid", "net", "ipc", "uts"];
+
+/// The host's namespaces.
+#[derive(Debug)]
+pub(super) struct Host([PathBuf; NAMESPACES.len()]);
+
+impl Host {
+    /// Ours are.
+    pub(super) fn look() -> std::io::Result<Self> {
+        let mut own = [const { PathBuf::new() }; NAMESPACES.len()];
+        for (own, namespace) in own.iter_mut().zip(NAMESPACES) {
+            *own = fs::read_link(Path::new("/proc/self/ns").join(namespace))?;
+        }
+        Ok(Self(own))
+    }
+}
+
 /// Says what is missing. An agent that has ended needs no confinement.
-pub(super) fn confined(claimed: &Claimed) -> Result<(), String> {
+pub(super) fn confined(claimed: &Claimed, host: &Host) -> Result<(), String> {
     let Claimed { stage, main, holding, memo, .. } = claimed;
     if holding.ended {
         return Ok(());
     }
     // PID 1 can become the agent, and does so for each process that it starts.
     let (init, agent) = (memo.plan.init.uid, memo.plan.agent.uid);
-    process(stage.init_pid, &[init, agent], &memo.cgroup).map_err(|why| format!("its PID 1 {why}"))?;
+    process(stage.init_pid, &[init, agent], (&memo.cgroup, host)).map_err(|why| format!("its PID 1 {why}"))?;
     // It may be ending just now.
     match pid_of(main) {
-        Ok(pid) => match process(pid, &[agent], &memo.cgroup) {
+        Ok(pid) => match process(pid, &[agent], (&memo.cgroup, host)) {
             Err(why) if pid_of(main).is_ok() => Err(format!("its main process {why}")),
             _ => Ok(()),
         },
@@ -24,31 +42,30 @@ pub(super) fn confined(claimed: &Claimed) -> Result<(), String> {
     }
 }
 
-/// The directory of a thread that lives: that of the main one has no namespaces any more when it ends before the others. A
+/// The directory and the status of a thread that lives: that of the main one has no namespaces any more when it ends before the others. A
 /// process of which nothing lives confines nothing.
-fn living(pid: i32) -> Result<Option<PathBuf>, String> {
+fn living(pid: i32) -> Result<Option<(PathBuf, String)>, String> {
     let tasks = Path::new("/proc").join(pid.to_string()).join("task");
     let entries = fs::read_dir(tasks).map_err(|error| format!("cannot be looked at: {error}"))?;
-    let lives = |task: &PathBuf| {
+    let living = |entry: fs::DirEntry| {
+        let task = entry.path();
         let status = fs::read_to_string(task.join("status")).unwrap_or_default();
-        status.lines().any(|line| line.starts_with("State:") && !line.contains(['Z', 'X']))
+        let lives = status.lines().any(|line| line.starts_with("State:") && !line.contains(['Z', 'X']));
+        lives.then_some((task, status))
     };
-    Ok(entries.flatten().map(|entry| entry.path()).find(lives))
+    Ok(entries.flatten().find_map(living))
 }
 
-fn process(pid: i32, uids: &[u32], cgroup: &Cgroup) -> Result<(), String> {
-    let Some(proc) = living(pid)? else { return Ok(()) };
-    let status = fs::read_to_string(proc.join("status")).map_err(|error| format!("cannot be looked at: {error}"))?;
+fn process(pid: i32, uids: &[u32], (cgroup, host): (&Cgroup, &Host)) -> Result<(), String> {
+    let Some((proc, status)) = living(pid)? else { return Ok(()) };
     confinement(&status, uids)?;
     let groups = fs::read_to_string(proc.join("cgroup")).map_err(|error| format!("has no groups: {error}"))?;
     if !is_in(&groups, cgroup.unified()) {
         return Err(format!("is not in {}", cgroup.unified().display()));
     }
-    for namespace in ["mnt", "pid", "net", "ipc", "uts"] {
-        let of = |proc: &Path| fs::read_link(proc.join("ns").join(namespace));
-        match (of(&proc), of(Path::new("/proc/self"))) {
-            (Ok(its), Ok(ours)) if its != ours => {}
-            _ => return Err(format!("is not in a {namespace} namespace of its own")),
+    for (namespace, hosts) in NAMESPACES.iter().zip(&host.0) {
+        if fs::read_link(proc.join("ns").join(namespace)).map_or(true, |its| its == *hosts) {
+            return Err(format!("is not in a {namespace} namespace of its own"));
         }
     }
     Ok(())

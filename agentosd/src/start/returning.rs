@@ -14,6 +14,7 @@ use crate::governing::Rules;
 use crate::journal;
 use crate::memory::{self, Running, Seat, Wanted};
 use crate::plan::{self, HOME, Standing};
+use crate::policy::Restored;
 use crate::stage::{Claimed, Claims, Stage, claim_all};
 use crate::store::Record;
 use anyhow::Context as _;
@@ -44,9 +45,16 @@ pub(super) struct All(BTreeMap<AgentId, Returning>);
 pub(super) async fn find(claims: &Claims) -> anyhow::Result<All> {
     let mut all = All::default();
     let (mut unproven, mut changed) = (Vec::new(), None);
-    for claimed in claim_all(claims).await.context("cannot look for agents that run")? {
+    let claimed = claim_all(claims).await.context("cannot look for agents that run")?;
+    let known = Arc::new((proof::Host::look().context("cannot look at our own namespaces")?, Restored::default()));
+    // On every processor: a thousand take a second of one.
+    let understood = claimed.into_iter().map(|claimed| {
         let name = claimed.memo.record.agent.name.clone();
-        match understand(claimed) {
+        let known = Arc::clone(&known);
+        (name, tokio::spawn(async move { understand(claimed, (&known.0, &known.1)) }))
+    });
+    for (name, understood) in understood.collect::<Vec<_>>() {
+        match understood.await? {
             Ok(returning) => {
                 all.0.insert(returning.claimed.memo.record.agent.id, returning);
             }
@@ -85,11 +93,14 @@ enum Mistrust {
     Changed(String),
 }
 
-fn understand(claimed: Claimed) -> Result<Returning, (Box<Claimed>, Mistrust)> {
+fn understand(
+    claimed: Claimed,
+    (host, restored): (&proof::Host, &Restored),
+) -> Result<Returning, (Box<Claimed>, Mistrust)> {
     let understood = || {
-        proof::confined(&claimed).map_err(Mistrust::Unproven)?;
+        proof::confined(&claimed, host).map_err(Mistrust::Unproven)?;
         let memo = &claimed.memo;
-        let rules = Rules::restore(memo).map_err(|error| Mistrust::Changed(error.to_string()))?;
+        let rules = Rules::restore(memo, restored).map_err(|error| Mistrust::Changed(error.to_string()))?;
         let digest = rules.digest();
         if digest != memo.record.agent.policy_digest {
             let why = format!("its policy is not the one that it was launched with (SHA-256 {digest})");
