@@ -7,6 +7,7 @@ mod leftovers;
 mod programs;
 mod proof;
 mod returning;
+mod room;
 mod service_manager;
 
 use crate::agent;
@@ -37,7 +38,6 @@ use clap::{CommandFactory as _, Parser as _};
 use ending::{Closing, Ending, INTEGRITY, IntegrityFailure, Signals};
 use protocol::doctor::Check;
 use protocol::vfs::Quotas;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sandbox::Nursery;
 use sandbox::cgroup::Hierarchies;
 use sandbox::plan::Template;
@@ -88,7 +88,7 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     let spawner = Spawner::start().context("cannot start the thread that starts stages")?;
     // As it is named now: an upgrade puts another one in its place.
     let program = std::env::current_exe().context("cannot find the daemon's own program")?;
-    raise_descriptor_limit().context("cannot raise the limit of open files")?;
+    room::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let served = runtime.block_on(serve_until_told(flags, (config, spawner)));
     // Everything is put away. A thread may still wait for a caller's file system, which must not keep us.
@@ -113,12 +113,6 @@ fn manual(out: &mut dyn Write) -> std::io::Result<()> {
     man.render_description_section(out)?;
     man.render_options_section(out)?;
     out.write_all(include_bytes!("../../man/agentosd.8.sections"))
-}
-
-/// Each agent takes some descriptors, so that the usual soft limit of 1024 would end at some hundreds of them.
-fn raise_descriptor_limit() -> std::io::Result<()> {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
 }
 
 /// What is held from the start to the end.
@@ -159,6 +153,7 @@ async fn serve_until_told(flags: &Flags, (config, spawner): (Config, Spawner)) -
     host::refuse_missing(&checks)?;
     let claims = Claims::open(&state.path, &run.path).context("cannot prepare for stages")?;
     let grounds = Grounds { state, run, hierarchies: hierarchies?, claims, spawner };
+    room::name_limits(&grounds.hierarchies, config.max_agents);
     let store = Store::open(&grounds.state.path)?;
     let gate = audit::open(&grounds.state.path, &config);
     let mut running = returning::find(&grounds.claims).await?;

@@ -83,7 +83,11 @@ pub(crate) fn measure(daemon: &Daemon) -> Result<Vec<Row>> {
 }
 
 /// Seconds of each call, by `probe` inside the agent.
-fn ask(daemon: &Daemon, (method, request, expected): (&str, &Value, &str), calls: usize) -> Result<Vec<f64>> {
+pub(crate) fn ask(
+    daemon: &Daemon,
+    (method, request, expected): (&str, &Value, &str),
+    calls: usize,
+) -> Result<Vec<f64>> {
     let call = json!({"method": format!("io.agentos.Kernel.{method}"), "parameters": request}).to_string();
     let (probe, calls) = (daemon.workspace().join("probe"), calls.to_string());
     let words = ["exec", "asking", "--", text(&probe)?, "ask", "/run/agentos/kernel.sock", &calls, &call];

@@ -36,18 +36,35 @@ impl Daemon {
         fs::create_dir(&workspace).context("failed to make the workspace")?;
         fs::copy(binaries.join("probe"), workspace.join("probe")).context("failed to copy probe")?;
         fs::write(place.path().join("policy.yaml"), POLICY).context("failed to write the policy")?;
-        let log = File::create(place.path().join("agentosd.log")).context("failed to make the daemon's log")?;
-        let child = Command::new(binaries.join("agentosd"))
-            .args(["--state-dir".as_ref(), place.path().join("state").as_os_str()])
-            .args(["--run-dir".as_ref(), place.path().join("run").as_os_str()])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().context("failed to share the daemon's log")?)
-            .stderr(log)
-            .spawn()
-            .context("failed to start agentosd")?;
+        let child = spawn(binaries, place.path())?;
         let mut daemon = Self { child, binaries: binaries.to_owned(), place };
         daemon.wait_ready()?;
         Ok(daemon)
+    }
+
+    /// Kills it, and starts another in its place: seconds from then until that one answers.
+    pub(crate) fn replace(&mut self) -> Result<f64> {
+        self.child.kill().context("failed to kill agentosd")?;
+        self.child.wait().context("failed to wait for agentosd")?;
+        let began = Instant::now();
+        self.child = spawn(&self.binaries, self.place.path())?;
+        self.wait_ready()?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// Ends it with every agent: seconds until it has ended.
+    pub(crate) fn end(mut self) -> Result<f64> {
+        let began = Instant::now();
+        self.terminate()?;
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    fn terminate(&mut self) -> Result<()> {
+        if self.child.try_wait().context("failed to look after agentosd")?.is_none() {
+            kill_process(Pid::from_child(&self.child), Signal::TERM).context("failed to end agentosd")?;
+            self.child.wait().context("failed to wait for agentosd")?;
+        }
+        Ok(())
     }
 
     fn wait_ready(&mut self) -> Result<()> {
@@ -58,6 +75,7 @@ impl Daemon {
                 let log = fs::read_to_string(self.place.path().join("agentosd.log")).unwrap_or_default();
                 bail!("agentosd did not become ready:\n{}", log.trim());
             }
+            // The socket of one that was killed is there and refuses.
             if UnixStream::connect(self.socket()).is_ok() {
                 return Ok(());
             }
@@ -125,6 +143,19 @@ impl Daemon {
     }
 }
 
+fn spawn(binaries: &Path, place: &Path) -> Result<Child> {
+    let log = File::options().create(true).append(true).open(place.join("agentosd.log"));
+    let log = log.context("failed to make the daemon's log")?;
+    Command::new(binaries.join("agentosd"))
+        .args(["--state-dir".as_ref(), place.join("state").as_os_str()])
+        .args(["--run-dir".as_ref(), place.join("run").as_os_str()])
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().context("failed to share the daemon's log")?)
+        .stderr(log)
+        .spawn()
+        .context("failed to start agentosd")
+}
+
 /// A path as an argument.
 pub(crate) fn text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
@@ -132,11 +163,8 @@ pub(crate) fn text(path: &Path) -> Result<&str> {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        if let Err(error) = kill_process(Pid::from_child(&self.child), Signal::TERM) {
-            eprintln!("bench: failed to end agentosd: {error}");
-        }
-        if let Err(error) = self.child.wait() {
-            eprintln!("bench: failed to wait for agentosd: {error}");
+        if let Err(error) = self.terminate() {
+            eprintln!("bench: {error:#}");
         }
     }
 }

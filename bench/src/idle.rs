@@ -52,7 +52,7 @@ pub(crate) fn measure(daemon: &Daemon) -> Result<Vec<Row>> {
 }
 
 /// What our processes use.
-struct Use {
+pub(crate) struct Use {
     /// PSS of the daemon, in KiB.
     daemon: u64,
     /// PSS of every stage, outer half and PID 1, in KiB.
@@ -60,11 +60,11 @@ struct Use {
     /// How many stages' processes.
     processes: usize,
     /// Processor time of all.
-    cpu: Duration,
+    pub(crate) cpu: Duration,
 }
 
 impl Use {
-    fn now(daemon: &Daemon) -> Result<Self> {
+    pub(crate) fn now(daemon: &Daemon) -> Result<Self> {
         let own = PathBuf::from(format!("/proc/{}", daemon.pid()));
         let mut total = Self { daemon: pss(&own)?, stages: 0, processes: 0, cpu: cpu(&own)? };
         for stage in stages(daemon.pid())? {
@@ -73,6 +73,16 @@ impl Use {
             total.processes += 1;
         }
         Ok(total)
+    }
+}
+
+impl Use {
+    /// MiB for each of so many agents, and what they are.
+    pub(crate) fn per_agent(&self, agents: usize) -> (f64, String) {
+        let mib = |kib: u64| f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0;
+        let each = mib(self.daemon + self.stages) / f64::from(u32::try_from(agents).unwrap_or(u32::MAX));
+        let (daemon, others) = (mib(self.daemon), mib(self.stages));
+        (each, format!("agentosd {daemon:.0} MiB, {} other processes {others:.0} MiB", self.processes))
     }
 }
 

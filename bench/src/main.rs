@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!   main ──► daemon (agentosd on a directory of its own) ──► launch, syscalls, kill, violation, actions, idle ──► rows ──► table
+//!     ├──► daemons of their own ──► load ──────────────────────┤
 //!     ├──► mounted (agentos-vfs without a daemon) ──► files ──┤
 //!     └──► sealer (an audit log without a daemon) ──► audit ──┘
 //! ```
@@ -14,6 +15,7 @@ mod files;
 mod idle;
 mod kill;
 mod launch;
+mod load;
 mod machine;
 mod syscalls;
 mod table;
@@ -50,6 +52,7 @@ enum Part {
     Violation,
     Actions,
     Idle,
+    Load,
     Files,
     Audit,
 }
@@ -93,6 +96,9 @@ fn run(flags: &Flags) -> Result<bool> {
         rows.extend(idle::measure(&daemon)?);
     }
     drop(daemon);
+    if wanted(Part::Load) {
+        rows.extend(load::measure(&binaries, few)?);
+    }
     if wanted(Part::Files) {
         rows.extend(files::measure(&binaries, few)?);
     }

@@ -36,6 +36,8 @@ use std::os::fd::AsFd as _;
 /// # Errors
 /// When the socket to the daemon fails. Everything else is reported over it.
 pub fn run() -> io::Result<()> {
+    // Whoever starts it may take no signals, and a mask is inherited.
+    nix::sys::signal::SigSet::all().thread_unblock()?;
     // Ctrl-C on a daemon that was started by hand is for the daemon alone. A stage that leads its session is left so.
     match rustix::process::setsid() {
         Ok(_) | Err(rustix::io::Errno::PERM) => {}

@@ -102,6 +102,16 @@ mod tests {
             rustix::process::WaitIdOptions::EXITED,
         );
         assert_eq!(status.unwrap().and_then(|status| status.exit_status()), Some(1));
+        let threads = std::fs::read_dir("/proc/self/task").unwrap().flatten().map(|task| task.path());
+        let thread = threads
+            .into_iter()
+            .find(|task| std::fs::read_to_string(task.join("comm")).is_ok_and(|name| name.trim() == "spawner"));
+        let status = std::fs::read_to_string(thread.unwrap().join("status")).unwrap();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:\t")).unwrap();
+        let blocked = u64::from_str_radix(blocked, 16).unwrap();
+        for signal in [rustix::process::Signal::TERM, rustix::process::Signal::USR2] {
+            assert_ne!(blocked & (1 << (signal.as_raw() - 1)), 0, "the daemon's handlers never run on it");
+        }
         let absent = spawner.spawn(Path::new("/no/such/program")).unwrap_err();
         assert_eq!(absent.kind(), io::ErrorKind::NotFound);
         spawner.spawn(program).unwrap();

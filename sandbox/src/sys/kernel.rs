@@ -44,11 +44,13 @@ pub fn landlock_abi() -> u32 {
 }
 
 /// Gives the calling thread a table of descriptors of its own, a copy of the process's (`unshare(2)`, CLONE_FILES). In the
-/// copy everything but the standard streams is close-on-exec: a flag that another thread sets later is not set in it.
+/// copy everything but the standard streams is close-on-exec: a flag that another thread sets later is not set in it. The
+/// thread takes no signals any more: a handler that writes to a descriptor would write to another one here.
 ///
 /// # Errors
-/// As `unshare(2)`.
+/// As `pthread_sigmask(3)` and `unshare(2)`.
 pub fn leave_descriptor_table() -> io::Result<()> {
+    nix::sys::signal::SigSet::all().thread_block()?;
     nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?;
     close_on_exec_from(3)
 }
