@@ -54,7 +54,7 @@ test: setup lint ## Everything CI runs
 	scripts/fs-suites install
 	$(CARGO) build --workspace --bins --locked
 	$(MAKE) --no-print-directory deb PROFILE=dev
-	$(CARGO) test --workspace --locked --no-fail-fast
+	CARGO="$(CARGO)" scripts/tests
 
 FSX_SECONDS ?= 600
 .PHONY: fsx

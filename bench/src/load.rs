@@ -1,6 +1,4 @@
-//! A thousand agents, and one that misbehaves beside others that work.
-
-mod floods;
+//! A thousand agents.
 
 use crate::daemon::Daemon;
 use crate::idle::Use;
@@ -13,16 +11,10 @@ use std::time::{Duration, Instant};
 
 const AGENTS: usize = 1000;
 /// Connections over which they are started, each one after the other.
-const STARTERS: usize = 4;
+const STARTERS: usize = 8;
 
-/// All rows, with daemons of their own.
+/// All rows, with a daemon of its own.
 pub(crate) fn measure(binaries: &Path, rounds: usize) -> Result<Vec<Row>> {
-    let mut rows = thousand(binaries, rounds)?;
-    rows.extend(floods::measure(binaries)?);
-    Ok(rows)
-}
-
-fn thousand(binaries: &Path, rounds: usize) -> Result<Vec<Row>> {
     let mut daemon = Daemon::start(binaries)?;
     let began = Instant::now();
     start_all(&daemon)?;
@@ -50,7 +42,7 @@ fn thousand(binaries: &Path, rounds: usize) -> Result<Vec<Row>> {
     let each = starting / f64::from(u32::try_from(AGENTS)?);
     let rate = format!("{starting:.1} s, {:.0} a second", 1.0 / each);
     Ok(vec![
-        row("1,000 agents started over 4 connections, each", rate, each * 1e3, bar(10.0, "ms")),
+        row("1,000 agents started over 8 connections, each", rate, each * 1e3, bar(10.0, "ms")),
         row("agentctl ps of 1,000 agents", ps.show(), ps.median() * 1e3, bar(100.0, "ms")),
         row(
             "memory of ours an agent, agentos-vfs too (PSS)",

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   main ──► daemon (agentosd on a directory of its own) ──► launch, syscalls, kill, violation, actions, idle ──► rows ──► table
-//!     ├──► daemons of their own ──► load ──────────────────────┤
+//!     ├──► daemons of their own ──► load, floods ──────────────┤
 //!     ├──► mounted (agentos-vfs without a daemon) ──► files ──┤
 //!     └──► sealer (an audit log without a daemon) ──► audit ──┘
 //! ```
@@ -12,6 +12,7 @@ mod actions;
 mod audit;
 mod daemon;
 mod files;
+mod floods;
 mod idle;
 mod kill;
 mod launch;
@@ -53,6 +54,7 @@ enum Part {
     Actions,
     Idle,
     Load,
+    Floods,
     Files,
     Audit,
 }
@@ -98,6 +100,9 @@ fn run(flags: &Flags) -> Result<bool> {
     drop(daemon);
     if wanted(Part::Load) {
         rows.extend(load::measure(&binaries, few)?);
+    }
+    if wanted(Part::Floods) {
+        rows.extend(floods::measure(&binaries)?);
     }
     if wanted(Part::Files) {
         rows.extend(files::measure(&binaries, few)?);

@@ -34,7 +34,9 @@ pub use settings::{RestoreError, Settings};
 use crate::violation::Touched;
 use protocol::denial::{Completeness, Denial};
 use reader::Order;
+use rustix::process::setpriority_process;
 use serde::{Deserialize, Serialize};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -112,9 +114,10 @@ impl Log {
         let opened = tokio::task::spawn_blocking(move || opening::open(&settings)).await;
         let opened = opened.map_err(|error| Unavailable(format!("the denial log could not be opened: {error}")))??;
         let (orders, queue) = mpsc::channel(64);
-        let reader = reader::Reader::new(opened.listener, opened.control.clone(), queue)
-            .map_err(|error| Unavailable(format!("the kernel's audit socket cannot be polled: {error}")))?;
-        tokio::spawn(reader.run());
+        let (listener, control) = (opened.listener, opened.control.clone());
+        let started = tokio::task::spawn_blocking(move || start(listener, control, queue)).await;
+        let started = started.unwrap_or_else(|error| Err(io::Error::other(error)));
+        started.map_err(|error| Unavailable(format!("the kernel's audit socket cannot be polled: {error}")))?;
         Ok(Self { orders, control: opened.control, claim: Arc::new(opened.claim) })
     }
 
@@ -162,6 +165,30 @@ impl Log {
         let restored = tokio::task::spawn_blocking(move || claim.release()).await;
         restored.map_err(|error| RestoreError::interrupted(&error))?
     }
+}
+
+/// The nice value of the thread that reads: whoever asks comes first. A tenth of a processor is left to it where all are
+/// busy; what it does not read in time the kernel counts.
+const PRIORITY: i32 = 10;
+
+/// Reads on a thread of its own: what one agent is refused without end must not keep the others' requests waiting for a
+/// thread. Returns when it polls the socket.
+fn start(listener: netlink::Listener, control: netlink::Control, queue: mpsc::Receiver<Order>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (started, is_started) = std::sync::mpsc::sync_channel(1);
+    std::thread::Builder::new().name("denials".to_owned()).spawn(move || {
+        // On Linux the priority is a thread's. Without it the thread goes on as the others do.
+        setpriority_process(None, PRIORITY).ok();
+        runtime.block_on(async {
+            let reader = match reader::Reader::new(listener, control, queue) {
+                Ok(reader) => reader,
+                Err(error) => return started.send(Err(error)).unwrap_or_default(),
+            };
+            started.send(Ok(())).unwrap_or_default();
+            reader.run().await;
+        });
+    })?;
+    is_started.recv().map_err(io::Error::other)?
 }
 
 /// Whether this kernel panics when an audit record is lost, which an agent with enough denials can bring about as soon

@@ -14,6 +14,11 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Messages read before orders are looked at again.
 const BATCH: usize = 64;
+/// More records than this in so short a time are a flood. Then it is waited for more of them, since to be woken for each
+/// costs the host more than to read it; the socket has room for many times as many.
+const MANY: usize = 32;
+const SHORT: Duration = Duration::from_millis(10);
+const BREATH: Duration = Duration::from_millis(2);
 /// Without anything to wait for, the task still looks up so often.
 const IDLE: Duration = Duration::from_secs(3600);
 
@@ -72,6 +77,7 @@ impl Reader {
 
     /// Runs until it is told to stop, every [`super::Log`] is gone, or the socket fails.
     pub(super) async fn run(mut self) {
+        let mut pace = Pace { since: Instant::now(), records: 0 };
         loop {
             let wake = self.state.wake();
             tokio::select! {
@@ -88,9 +94,14 @@ impl Reader {
                 ready = self.socket.readable() => {
                     let Ok(mut ready) = ready else { return };
                     match self.state.drain(ready.get_inner(), &mut self.buffer) {
-                        // A flood must not keep the other tasks of this thread waiting.
-                        Ok(true) => tokio::task::yield_now().await,
-                        Ok(false) => ready.clear_ready(),
+                        // An order is not kept waiting by a flood.
+                        Ok(Drained { more: true, .. }) => tokio::task::yield_now().await,
+                        Ok(Drained { more: false, records }) => {
+                            ready.clear_ready();
+                            if pace.is_flood(records, Instant::now()) {
+                                tokio::time::sleep(BREATH).await;
+                            }
+                        }
                         Err(_) => return,
                     }
                 }
@@ -99,6 +110,30 @@ impl Reader {
             self.state.settle(Instant::now());
         }
     }
+}
+
+/// How fast records come.
+struct Pace {
+    since: Instant,
+    records: usize,
+}
+
+impl Pace {
+    /// Counts some more.
+    fn is_flood(&mut self, records: usize, now: Instant) -> bool {
+        if now.duration_since(self.since) > SHORT {
+            *self = Self { since: now, records: 0 };
+        }
+        self.records += records;
+        self.records > MANY
+    }
+}
+
+/// What a batch was.
+struct Drained {
+    /// There may be more.
+    more: bool,
+    records: usize,
 }
 
 impl State {
@@ -124,20 +159,24 @@ impl State {
         }
     }
 
-    /// Reads a batch. `true`: there may be more.
-    fn drain(&mut self, listener: &Listener, buffer: &mut [u8]) -> io::Result<bool> {
+    /// Reads a batch.
+    fn drain(&mut self, listener: &Listener, buffer: &mut [u8]) -> io::Result<Drained> {
         let now = Instant::now();
+        let mut records = 0;
         for _ in 0..BATCH {
             match listener.next(buffer) {
-                Ok(Some((kind, payload))) => self.hear(kind, payload, now),
+                Ok(Some((kind, payload))) => {
+                    records += 1;
+                    self.hear(kind, payload, now);
+                }
                 Ok(None) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Drained { more: false, records }),
                 Err(error) if error.raw_os_error() == Some(Errno::NOBUFS.raw_os_error()) => self.ledger.lost(),
                 Err(error) if error.raw_os_error() == Some(Errno::INTR.raw_os_error()) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(true)
+        Ok(Drained { more: true, records })
     }
 
     fn hear(&mut self, kind: u16, payload: &[u8], now: Instant) {

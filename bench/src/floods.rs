@@ -37,7 +37,7 @@ policies:
 "#;
 
 /// A row for each flood.
-pub(super) fn measure(binaries: &Path) -> Result<Vec<Row>> {
+pub(crate) fn measure(binaries: &Path) -> Result<Vec<Row>> {
     let daemon = Daemon::start(binaries)?;
     let policy = daemon.workspace().join("flood.yaml");
     fs::write(&policy, POLICY).context("failed to write the policy")?;
