@@ -156,7 +156,7 @@ pub(crate) fn memory(story: &mut Story, daemon: &Daemon) -> Result<()> {
 
 /// What the daemon can tell afterwards.
 pub(crate) fn records(story: &mut Story, daemon: &Daemon) -> Result<()> {
-    story.chapter("6. The record");
+    story.chapter("7. The record");
     for arguments in [&["denials", "hostile"][..], &["denials", "demo"], &["events"]] {
         story.note(&format!("$ agentctl {}", arguments.join(" ")));
         for line in daemon.ask(arguments)?.lines() {
@@ -183,7 +183,7 @@ pub(crate) fn end(story: &mut Story, daemon: Daemon, place: &Path) -> Result<()>
 }
 
 /// Whether no process and no cgroup of the ended agent `name` is left on the host.
-fn nothing_left(daemon: &Daemon, name: &str) -> Result<(), String> {
+pub(crate) fn nothing_left(daemon: &Daemon, name: &str) -> Result<(), String> {
     let left = || -> Result<Result<(), String>> {
         let inspected = daemon.inspect(name)?;
         let alive = processes::of_uid(inspected.uid)?;
@@ -195,7 +195,7 @@ fn nothing_left(daemon: &Daemon, name: &str) -> Result<(), String> {
     left().unwrap_or_else(|error| Err(format!("{error:#}")))
 }
 
-fn refuse(broken: bool, instead: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn refuse(broken: bool, instead: impl FnOnce() -> String) -> Result<(), String> {
     if broken { Err(instead()) } else { Ok(()) }
 }
 

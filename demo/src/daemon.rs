@@ -7,7 +7,7 @@ use std::{
     os::unix::process::CommandExt,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -16,12 +16,15 @@ use serde_json::Value;
 
 use crate::interrupt;
 
+const LOG: &str = "agentosd.log";
 const READY: Duration = Duration::from_secs(20);
 const END: Duration = Duration::from_secs(20);
 
 /// A running daemon; dropped, it ends with everything that it runs.
 pub(crate) struct Daemon {
     child: RefCell<Child>,
+    bin: PathBuf,
+    place: PathBuf,
     agentctl: PathBuf,
     socket: PathBuf,
     ready_line: String,
@@ -31,36 +34,42 @@ pub(crate) struct Daemon {
 impl Daemon {
     /// Starts the daemon with its state under `place` and waits for its ready line.
     pub(crate) fn start(bin: &Path, place: &Path) -> Result<Self> {
-        let (run, log) = (place.join("run"), place.join("agentosd.log"));
-        let output = File::create(&log).context("failed to make the daemon's log")?;
-        let errors = output.try_clone().context("failed to share the daemon's log")?;
-        let child = Command::new(bin.join("agentosd"))
-            .arg("--foreground")
-            .args(["--state-dir".as_ref(), place.join("state").as_os_str()])
-            .args(["--run-dir".as_ref(), run.as_os_str()])
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            // A group of its own: the terminal's Ctrl-C is for the story, which then ends the daemon in order.
-            .process_group(0)
-            .spawn()
-            .context("failed to start agentosd")?;
         let mut daemon = Self {
-            child: RefCell::new(child),
+            child: RefCell::new(spawn(bin, place)?),
+            bin: bin.to_owned(),
+            place: place.to_owned(),
             agentctl: bin.join("agentctl"),
-            socket: run.join("io.agentos.sock"),
+            socket: place.join("run/io.agentos.sock"),
             ready_line: String::new(),
             agents: RefCell::default(),
         };
-        daemon.ready_line = interrupt::wait_for("agentosd's ready line", READY, || {
-            let text = fs::read_to_string(&log).context("failed to read the daemon's log")?;
-            if let Some(status) = daemon.child.borrow_mut().try_wait().context("failed to look after agentosd")? {
+        daemon.ready_line = daemon.wait_ready()?;
+        Ok(daemon)
+    }
+
+    fn wait_ready(&self) -> Result<String> {
+        interrupt::wait_for("agentosd's ready line", READY, || {
+            let text = fs::read_to_string(self.place.join(LOG)).context("failed to read the daemon's log")?;
+            if let Some(status) = self.child.borrow_mut().try_wait().context("failed to look after agentosd")? {
                 bail!("agentosd ended at once ({status}):\n{}", text.trim());
             }
             let ready = text.lines().find(|line| line.contains("ready"));
-            Ok(ready.filter(|_| daemon.socket.exists()).map(str::to_owned))
-        })?;
-        Ok(daemon)
+            Ok(ready.filter(|_| self.socket.exists()).map(str::to_owned))
+        })
+    }
+
+    /// Kills it, as a fault of its own or the host's memory killer would.
+    pub(crate) fn crash(&self) -> Result<()> {
+        let mut child = self.child.borrow_mut();
+        child.kill().context("failed to kill agentosd")?;
+        child.wait().map(drop).context("failed to wait for agentosd")
+    }
+
+    /// Starts another one in its place, and says how long that took.
+    pub(crate) fn start_again(&self) -> Result<Duration> {
+        let began = Instant::now();
+        *self.child.borrow_mut() = spawn(&self.bin, &self.place)?;
+        self.wait_ready().map(|_| began.elapsed())
     }
 
     /// What the daemon said when it was ready.
@@ -100,6 +109,7 @@ impl Daemon {
         let uid = value["agent"]["uid"].as_u64().and_then(|uid| u32::try_from(uid).ok());
         let cgroups = value["cgroups"].as_array().map(Vec::as_slice).unwrap_or_default();
         Ok(Inspected {
+            pid: value["agent"]["pid"].as_u64(),
             uid: uid.context("agentctl inspect named no uid")?,
             cgroups: cgroups.iter().filter_map(|path| path.as_str().map(PathBuf::from)).collect(),
         })
@@ -118,11 +128,30 @@ impl Daemon {
     }
 }
 
+/// Starts the program. The log of one before is written over.
+fn spawn(bin: &Path, place: &Path) -> Result<Child> {
+    let output = File::create(place.join(LOG)).context("failed to make the daemon's log")?;
+    let errors = output.try_clone().context("failed to share the daemon's log")?;
+    Command::new(bin.join("agentosd"))
+        .arg("--foreground")
+        .args(["--state-dir".as_ref(), place.join("state").as_os_str()])
+        .args(["--run-dir".as_ref(), place.join("run").as_os_str()])
+        .stdin(Stdio::null())
+        .stdout(output)
+        .stderr(errors)
+        // A group of its own: the terminal's Ctrl-C is for the story, which then ends the daemon in order.
+        .process_group(0)
+        .spawn()
+        .context("failed to start agentosd")
+}
+
 /// The part of `agentctl inspect` that the story looks at.
 #[derive(Debug)]
 pub(crate) struct Inspected {
     /// The agent's own host uid.
     pub(crate) uid: u32,
+    /// Its main process, while it runs.
+    pub(crate) pid: Option<u64>,
     /// Its cgroup directories on the host.
     pub(crate) cgroups: Vec<PathBuf>,
 }

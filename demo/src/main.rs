@@ -14,6 +14,7 @@ mod journal;
 mod processes;
 mod refusal;
 mod story;
+mod survival;
 mod workspace;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -61,6 +62,7 @@ fn tell(arguments: &Arguments, story: &mut Story) -> Result<()> {
     chapters::signals(story, &daemon, &cli)?;
     chapters::memory(story, &daemon)?;
     governed::actions(story, &daemon, place.path())?;
+    survival::outlives(story, &daemon)?;
     chapters::records(story, &daemon)?;
     governed::proof(story, &daemon, place.path())?;
     chapters::end(story, daemon, place.path())?;

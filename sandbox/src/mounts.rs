@@ -89,7 +89,7 @@ impl Watch {
         let before = relevant.clone();
         relevant.retain(|mount| now.contains(&mount.number));
         for number in now.difference(numbers) {
-            relevant.extend(mounts::look(*number)?.filter(|mount| is_beneath(&mount.point, &self.shown)));
+            relevant.extend(mounts::look(*number)?.filter(|mount| matters(mount, &self.shown)));
         }
         if *relevant != before {
             self.generation.0 += 1;
@@ -118,7 +118,7 @@ impl Watch {
         };
         let mut relevant = Vec::new();
         for number in &numbers {
-            relevant.extend(mounts::look(*number)?.filter(|mount| is_beneath(&mount.point, &self.shown)));
+            relevant.extend(mounts::look(*number)?.filter(|mount| matters(mount, &self.shown)));
         }
         Ok(Known::Looked { numbers: numbers.into_iter().collect(), relevant })
     }
@@ -134,6 +134,11 @@ impl Watch {
         });
         Ok(Known::Read(relevant.map(str::to_owned).collect()))
     }
+}
+
+/// One whose place cannot be told might.
+fn matters(mount: &Mount, shown: &[PathBuf]) -> bool {
+    mount.point.as_ref().is_none_or(|point| is_beneath(point, shown))
 }
 
 fn is_beneath(point: &Path, shown: &[PathBuf]) -> bool {
@@ -155,7 +160,10 @@ mod tests {
         let points: BTreeSet<&str> = lines.iter().filter_map(|line| line.split(' ').nth(4)).collect();
         assert!(points.contains("/proc"), "{points:?}");
         if let Known::Looked { relevant, .. } = &watch.known {
-            assert_eq!(relevant.iter().filter_map(|mount| mount.point.to_str()).collect::<BTreeSet<_>>(), points);
+            assert_eq!(
+                relevant.iter().filter_map(|mount| mount.point.as_ref()?.to_str()).collect::<BTreeSet<_>>(),
+                points
+            );
         }
     }
 }

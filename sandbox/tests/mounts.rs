@@ -68,3 +68,25 @@ fn mounts_beneath_what_is_shown_count_and_others_do_not() {
     assert_ne!(watch.look().unwrap(), changed, "unmounted");
     place.unmount("shown/b");
 }
+
+#[test]
+fn a_mount_with_a_path_longer_than_can_be_named_is_no_error_and_counts() {
+    let place = Place::make();
+    let mut watch = Watch::open(&shows(&place.0.join("shown"))).unwrap();
+    let first = watch.look().unwrap();
+    // Made and mounted step by step, each from within the one before.
+    let script = r#"cd "$1/beside/a" || exit 1
+        name=$(printf 'x%.0s' $(seq 200))
+        for i in $(seq 40); do mkdir "$name" && cd "./$name" || exit 1; done
+        mount -t tmpfs test . && echo "mounted""#;
+    let made = Command::new("bash").args(["-c", script, "bash"]).arg(&place.0).output().unwrap();
+    let mounted = String::from_utf8_lossy(&made.stdout).contains("mounted");
+    let looked = watch.look();
+    if mounted {
+        let undo = r#"cd "$1/beside/a"; name=$(printf 'x%.0s' $(seq 200))
+            for i in $(seq 39); do cd "./$name" || exit 1; done; umount "./$name""#;
+        assert!(Command::new("bash").args(["-c", undo, "bash"]).arg(&place.0).status().unwrap().success());
+    }
+    assert!(mounted, "control: {made:?}");
+    assert_ne!(looked.unwrap(), first, "it might be beneath");
+}

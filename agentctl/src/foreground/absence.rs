@@ -23,15 +23,15 @@ pub(super) enum Line {
     Up(Client),
     /// There is no agentosd, since then.
     Down(Instant),
-    /// One to a later agentosd.
-    Again(Client),
+    /// One to a later agentosd. Until it has said that it knows what we wait for: since when there was none.
+    Again(Client, Option<Instant>),
 }
 
 impl Line {
     /// The connection, if there is one.
     pub(super) fn client(&self) -> Option<&Client> {
         match self {
-            Self::Up(client) | Self::Again(client) => Some(client),
+            Self::Up(client) | Self::Again(client, _) => Some(client),
             Self::Down(_) => None,
         }
     }
@@ -40,13 +40,22 @@ impl Line {
 impl<M: Start> Session<'_, M> {
     /// What has come from a later agentosd: nothing yet, that it knows what we wait for, or the end.
     pub(super) fn heard_again(&mut self) -> Result<Option<Option<Exit>>, Failure> {
-        let Line::Again(client) = &mut self.line else { return Ok(None) };
-        Ok(client.received::<Rejoin>()?.map(|(reply, _)| reply.exit))
+        let Line::Again(client, missing) = &mut self.line else { return Ok(None) };
+        let heard = client.received::<Rejoin>()?.map(|(reply, _)| reply.exit);
+        if heard.is_some() {
+            *missing = None;
+        }
+        Ok(heard)
     }
 
     /// The connection has ended. Before anything runs that is a failure like any other.
     pub(super) fn lose_line(&mut self, failure: Failure) -> Result<(), Failure> {
         let (Failure::Lost { .. }, Some(target)) = (&failure, &self.target) else { return Err(failure) };
+        // One that was about to end, or to begin, has taken the connection and said nothing: nothing new has happened.
+        if let Line::Again(_, Some(since)) = self.line {
+            self.line = Line::Down(since);
+            return if since.elapsed() < PATIENCE { Ok(()) } else { Err(failure) };
+        }
         show::notice(&format!(
             "agentosd has ended; {} goes on, confined as before; waiting for the next agentosd",
             target.name
@@ -57,7 +66,7 @@ impl<M: Start> Session<'_, M> {
 
     /// Looks whether an agentosd is there again.
     pub(super) fn find_line(&mut self) -> Result<(), Failure> {
-        let (Line::Down(since), Some(target)) = (&self.line, &self.target) else { return Ok(()) };
+        let (&Line::Down(since), Some(target)) = (&self.line, &self.target) else { return Ok(()) };
         let rejoin = Rejoin { name: target.name.clone(), exec: target.exec, foreground: self.request.is_hung_up() };
         let connected = Client::connect(&self.socket).and_then(|mut client| {
             client.send(&rejoin, true, &[])?;
@@ -65,7 +74,7 @@ impl<M: Start> Session<'_, M> {
         });
         match connected {
             Ok(client) => {
-                self.line = Line::Again(client);
+                self.line = Line::Again(client, Some(since));
                 self.control = Control::new(self.socket.clone());
             }
             Err(_) if since.elapsed() < PATIENCE => {}

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 /// A mount as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Mount {
-    /// Where it is.
-    pub(crate) point: PathBuf,
+    /// Where it is; `None` for a path that is longer than any that can be named at once.
+    pub(crate) point: Option<PathBuf>,
     /// Its number, which no other gets.
     pub(crate) number: u64,
     /// Its parent's number, its attributes, its propagation.
@@ -82,24 +82,36 @@ pub(crate) fn numbers() -> io::Result<Vec<u64>> {
     }
 }
 
+/// STATMOUNT_MNT_BASIC and STATMOUNT_MNT_POINT.
+const BASIC: u64 = 0x2;
+const POINT: u64 = 0x10;
+
 /// One of them, or `None` if it has just gone.
 ///
 /// # Errors
 /// As `statmount(2)`.
 pub(crate) fn look(mount: u64) -> io::Result<Option<Mount>> {
-    const BASIC: u64 = 0x2;
-    const POINT: u64 = 0x10;
-    let request = Request::new(mount, BASIC | POINT);
+    let answer = match ask(mount, BASIC | POINT) {
+        Err(error) if error.raw_os_error() == Some(libc::EOVERFLOW) => ask(mount, BASIC),
+        answer => answer,
+    };
+    let answer = match answer {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
+        answer => answer?,
+    };
+    let point = (answer.mask & POINT != 0).then(|| {
+        let text = usize::try_from(answer.point).ok().and_then(|start| answer.text.get(start..)).unwrap_or_default();
+        let path = text.split(|byte| *byte == 0).next().unwrap_or_default();
+        Path::new(std::ffi::OsStr::from_bytes(path)).to_owned()
+    });
+    Ok(Some(Mount { point, number: answer.number, rest: [answer.parent, answer.attributes, answer.propagation] }))
+}
+
+fn ask(mount: u64, what: u64) -> io::Result<Answer> {
+    let request = Request::new(mount, what);
     // SAFETY: all-zero bytes are a valid answer.
     let mut answer: Answer = unsafe { std::mem::zeroed() };
     // SAFETY: the kernel writes at most as many bytes as the structure has.
     let result = unsafe { libc::syscall(SYS_STATMOUNT, &raw const request, &raw mut answer, size_of::<Answer>(), 0) };
-    match check(result) {
-        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
-        result => result?,
-    };
-    let text = answer.text.get(usize::try_from(answer.point).map_err(io::Error::other)?..).unwrap_or_default();
-    let path = text.split(|byte| *byte == 0).next().unwrap_or_default();
-    let point = Path::new(std::ffi::OsStr::from_bytes(path)).to_owned();
-    Ok(Some(Mount { point, number: answer.number, rest: [answer.parent, answer.attributes, answer.propagation] }))
+    check(result).map(|_| answer)
 }
