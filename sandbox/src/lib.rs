@@ -14,6 +14,6 @@ mod stage;
 mod sys;
 
 pub use stage::{Nursery, run as run_stage};
-pub use sys::kernel::{landlock_abi, leave_descriptor_table};
+pub use sys::kernel::{close_inherited_on_exec, landlock_abi, leave_descriptor_table};
 pub use sys::mount::make_read_only;
-pub use sys::signal::send_signal;
+pub use sys::signal::{hold_orders, leave_termination, send_signal, take_orders};

@@ -13,6 +13,9 @@ use std::io::{self, Read as _, Seek as _};
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
+/// As many mounts are looked at one by one; with more, only those that have come.
+const FEW: usize = 128;
+
 /// How often what is shown has changed so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Generation(u64);
@@ -22,6 +25,8 @@ pub struct Generation(u64);
 pub struct Watch {
     /// Polled, and read where the kernel has no better way.
     table: File,
+    /// What the template names, and where that is.
+    named: Vec<PathBuf>,
     shown: Vec<PathBuf>,
     known: Known,
     generation: Generation,
@@ -32,7 +37,7 @@ pub struct Watch {
 enum Known {
     /// The numbers of all, and those at or beneath what is shown.
     Looked { numbers: BTreeSet<u64>, relevant: Vec<Mount> },
-    /// Lines of the table about the latter, before Linux 6.8.
+    /// Lines of the table about the latter, where the kernel does not say it otherwise.
     Read(Vec<String>),
 }
 
@@ -43,10 +48,10 @@ impl Watch {
     /// When `/proc/self/mountinfo` cannot be opened.
     pub fn open(template: &Template) -> io::Result<Self> {
         let table = File::open("/proc/self/mountinfo")?;
-        // Where the host has them, whatever links their paths go through; what is absent is not shown.
-        let shown =
-            template.view.iter().filter_map(Shown::source).filter_map(|path| path.canonicalize().ok()).collect();
-        let mut watch = Self { table, shown, known: Known::Read(Vec::new()), generation: Generation::default() };
+        let named = template.view.iter().filter_map(Shown::source).map(Path::to_owned).collect();
+        let (known, generation) = (Known::Read(Vec::new()), Generation::default());
+        let mut watch = Self { table, named, shown: Vec::new(), known, generation };
+        watch.resolve();
         watch.known = watch.all()?;
         Ok(watch)
     }
@@ -57,9 +62,10 @@ impl Watch {
     /// As `listmount(2)`, `statmount(2)`, or reading the table.
     pub fn look(&mut self) -> io::Result<Generation> {
         if self.is_signalled()? {
+            let elsewhere = self.resolve();
             match &self.known {
-                Known::Looked { .. } => self.compare_numbers()?,
-                Known::Read(_) => self.compare_all()?,
+                Known::Looked { numbers, .. } if numbers.len() > FEW && !elsewhere => self.compare_numbers()?,
+                _ => self.compare_all()?,
             }
         }
         Ok(self.generation)
@@ -76,6 +82,15 @@ impl Watch {
         Ok(self.generation)
     }
 
+    /// Finds out where the host has what is named, whatever links lead there; what is absent is not shown. Whether that is
+    /// other than before.
+    fn resolve(&mut self) -> bool {
+        let shown: Vec<_> = self.named.iter().filter_map(|path| path.canonicalize().ok()).collect();
+        let changed = shown != self.shown;
+        self.shown = shown;
+        changed
+    }
+
     /// The kernel says it once (`mounts_poll()`).
     fn is_signalled(&self) -> io::Result<bool> {
         let mut fds = [PollFd::from_borrowed_fd(self.table.as_fd(), PollFlags::PRI)];
@@ -86,6 +101,10 @@ impl Watch {
     fn compare_numbers(&mut self) -> io::Result<()> {
         let Known::Looked { numbers, relevant } = &mut self.known else { return Ok(()) };
         let now: BTreeSet<u64> = mounts::numbers()?.into_iter().collect();
+        if now == *numbers {
+            // None has come or gone: one was moved, or changed.
+            return self.compare_all();
+        }
         let before = relevant.clone();
         relevant.retain(|mount| now.contains(&mount.number));
         for number in now.difference(numbers) {
@@ -99,6 +118,7 @@ impl Watch {
     }
 
     fn compare_all(&mut self) -> io::Result<()> {
+        self.resolve();
         let now = self.all()?;
         let changed = match (&self.known, &now) {
             (Known::Looked { relevant: before, .. }, Known::Looked { relevant, .. }) => before != relevant,
@@ -113,7 +133,8 @@ impl Watch {
 
     fn all(&mut self) -> io::Result<Known> {
         let numbers = match mounts::numbers() {
-            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => return self.read_table(),
+            // Before Linux 6.8, and under a system call filter that is older than the call, as a service manager's may be.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EPERM)) => return self.read_table(),
             numbers => numbers?,
         };
         let mut relevant = Vec::new();
@@ -141,8 +162,9 @@ fn matters(mount: &Mount, shown: &[PathBuf]) -> bool {
     mount.point.as_ref().is_none_or(|point| is_beneath(point, shown))
 }
 
+/// At or beneath what is shown, or above it: what is shown lies in that mount.
 fn is_beneath(point: &Path, shown: &[PathBuf]) -> bool {
-    shown.iter().any(|path| point.starts_with(path))
+    shown.iter().any(|path| point.starts_with(path) || path.starts_with(point))
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::process::Command;
 struct Place(PathBuf);
 
 impl Place {
-    fn make() -> Self {
-        let place = std::env::temp_dir().join(format!("agentos-mounts-{}", std::process::id()));
+    fn make(name: &str) -> Self {
+        let place = std::env::temp_dir().join(format!("agentos-mounts-{name}-{}", std::process::id()));
         for directory in ["shown/a", "shown/b", "beside/a"] {
             std::fs::create_dir_all(place.join(directory)).unwrap();
         }
@@ -34,7 +34,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         for directory in ["shown/a", "shown/b", "beside/a"] {
             // Those of a test that failed.
-            Command::new("umount").args(["-q", "-l"]).arg(self.0.join(directory)).status().ok();
+            Command::new("umount").args(["-q", "-l"]).arg(self.0.join(directory)).output().ok();
         }
         std::fs::remove_dir_all(&self.0).ok();
     }
@@ -49,7 +49,7 @@ fn shows(path: &Path) -> Template {
 
 #[test]
 fn mounts_beneath_what_is_shown_count_and_others_do_not() {
-    let place = Place::make();
+    let place = Place::make("beneath");
     let mut watch = Watch::open(&shows(&place.0.join("shown"))).unwrap();
     let first = watch.look().unwrap();
     place.mount(&["-t", "tmpfs", "test", "@beside/a"]);
@@ -69,24 +69,68 @@ fn mounts_beneath_what_is_shown_count_and_others_do_not() {
     place.unmount("shown/b");
 }
 
+/// Goes down forty directories of 200 characters, each from within the one before, and mounts or unmounts there: a path of
+/// 8000 characters, which mount(8) could not name.
+const DEEP: &str = r#"
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+os.chdir(sys.argv[2])
+name = "x" * 200
+for step in range(39):
+    os.makedirs(name, exist_ok=True)
+    os.chdir(name)
+os.makedirs(name, exist_ok=True)
+if sys.argv[1] == "mount":
+    result = libc.mount(b"test", name.encode(), b"tmpfs", 0, None)
+else:
+    result = libc.umount2(name.encode(), 0)
+sys.exit(ctypes.get_errno() if result else 0)
+"#;
+
 #[test]
 fn a_mount_with_a_path_longer_than_can_be_named_is_no_error_and_counts() {
-    let place = Place::make();
+    let place = Place::make("deep");
     let mut watch = Watch::open(&shows(&place.0.join("shown"))).unwrap();
     let first = watch.look().unwrap();
-    // Made and mounted step by step, each from within the one before.
-    let script = r#"cd "$1/beside/a" || exit 1
-        name=$(printf 'x%.0s' $(seq 200))
-        for i in $(seq 40); do mkdir "$name" && cd "./$name" || exit 1; done
-        mount -t tmpfs test . && echo "mounted""#;
-    let made = Command::new("bash").args(["-c", script, "bash"]).arg(&place.0).output().unwrap();
-    let mounted = String::from_utf8_lossy(&made.stdout).contains("mounted");
-    let looked = watch.look();
-    if mounted {
-        let undo = r#"cd "$1/beside/a"; name=$(printf 'x%.0s' $(seq 200))
-            for i in $(seq 39); do cd "./$name" || exit 1; done; umount "./$name""#;
-        assert!(Command::new("bash").args(["-c", undo, "bash"]).arg(&place.0).status().unwrap().success());
-    }
-    assert!(mounted, "control: {made:?}");
+    let deep = |what: &str| {
+        let below = place.0.join("beside/a");
+        assert!(
+            Command::new("/usr/bin/python3").args(["-c", DEEP, what]).arg(below).status().unwrap().success(),
+            "{what}"
+        );
+    };
+    deep("mount");
+    let (looked, opened) = (watch.look(), Watch::open(&shows(&place.0.join("shown"))));
+    deep("umount");
     assert_ne!(looked.unwrap(), first, "it might be beneath");
+    opened.unwrap();
+}
+
+#[test]
+fn what_is_named_is_watched_where_it_is_now() {
+    let place = Place::make("moving");
+    let link = place.0.join("link");
+    std::os::unix::fs::symlink("shown", &link).unwrap();
+    let (mut linked, mut absent) =
+        (Watch::open(&shows(&link)).unwrap(), Watch::open(&shows(&place.0.join("new"))).unwrap());
+    let first = (linked.look().unwrap(), absent.look().unwrap());
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink("beside", &link).unwrap();
+    std::fs::create_dir_all(place.0.join("new/in")).unwrap();
+    place.mount(&["-t", "tmpfs", "test", "@beside/a"]);
+    place.mount(&["-t", "tmpfs", "test", "@new/in"]);
+    let mounted = (linked.look().unwrap(), absent.look().unwrap());
+    place.unmount("new/in");
+    place.unmount("beside/a");
+    assert!(mounted.0 != first.0, "where the link leads now");
+    assert!(mounted.1 != first.1, "what was absent at first");
+    let above = Watch::open(&shows(&place.0.join("shown/a"))).and_then(|mut watch| {
+        let before = watch.look()?;
+        place.mount(&["-t", "tmpfs", "test", "@shown"]);
+        let after = watch.look();
+        place.unmount("shown");
+        Ok((before, after?))
+    });
+    let (before, after) = above.unwrap();
+    assert_ne!(before, after, "a mount above it");
 }

@@ -152,15 +152,15 @@ impl Handle {
         self.inbox.send(request).await.unwrap_or(());
     }
 
-    /// Waits for the end, or for the daemon to let go of it.
-    pub(crate) async fn ended(&self) -> Exit {
+    /// Waits for the end. `None` when the daemon lets go of it before: it goes on, and the next daemon tells its end.
+    pub(crate) async fn ended(&self) -> Option<Exit> {
         let mut seen = self.seen.clone();
         loop {
             if let Some(exit) = &seen.borrow_and_update().exit {
-                return exit.clone();
+                return Some(exit.clone());
             }
             if seen.changed().await.is_err() {
-                return ending::daemon_gone();
+                return None;
             }
         }
     }

@@ -3,7 +3,7 @@
 use super::{Control, bad, pipes, streams};
 use crate::agent::{Further, Request, SignalOrder};
 use crate::caller::Caller;
-use crate::transport::{Descriptors, Ended, Outgoing, aside_if_large};
+use crate::transport::{Descriptors, Ended, Outgoing, SocketError, aside_if_large};
 use protocol::control::{
     Attach, AttachReply, Detach, Exec, ExecReply, Kill, KillReply, Rejoin, RejoinReply, Remove, Resize, Run, RunReply,
     Wait, WaitReply,
@@ -30,7 +30,7 @@ impl Control {
         }
         match told_and_then(out, &reply, handle.ended()).await {
             Ok(exit) => {
-                reply.exit = Some(exit);
+                reply.exit = Some(exit.ok_or_else(let_go)?);
                 out.last(&reply).await
             }
             Err(error) => {
@@ -56,8 +56,7 @@ impl Control {
         }
         match told_and_then(out, &reply, ended).await {
             Ok(exit) => {
-                let lost = |_| ControlError::Internal { message: "the agent's task ended".to_owned() };
-                reply.exit = Some(exit.map_err(lost)?);
+                reply.exit = Some(exit.map_err(|_| let_go())?);
                 out.last(&reply).await
             }
             Err(error) => {
@@ -85,7 +84,7 @@ impl Control {
         }
         match told_and_then(out, &reply, handle.ended()).await {
             Ok(exit) => {
-                reply.exit = Some(exit);
+                reply.exit = Some(exit.ok_or_else(let_go)?);
                 out.last(&reply).await
             }
             Err(error) => {
@@ -104,12 +103,12 @@ impl Control {
         let exit = async {
             match ended {
                 Some(ended) => ended.await.ok(),
-                None => Some(handle.ended().await),
+                None => handle.ended().await,
             }
         };
         match told_and_then(out, &RejoinReply { exit: None }, exit).await {
             Ok(Some(exit)) => out.last(&RejoinReply { exit: Some(exit) }).await,
-            Ok(None) => Err(ControlError::Internal { message: "the agent's task ended".to_owned() }.into()),
+            Ok(None) => Err(let_go()),
             Err(error) if foreground => {
                 handle.tell(Request::HangUp { exec }).await;
                 Err(error)
@@ -123,7 +122,7 @@ impl Control {
 
     pub(super) async fn wait(&self, wait: Wait, caller: &Caller, out: &mut Outgoing<'_>) -> Result<(), Ended> {
         let handle = self.0.registry.find(&wait.name, caller)?;
-        let exit = out.unless_closed(handle.ended()).await?;
+        let exit = out.unless_closed(handle.ended()).await?.ok_or_else(let_go)?;
         out.last(&WaitReply { exit }).await
     }
 
@@ -155,6 +154,11 @@ impl Control {
         let handle = self.0.registry.find(&remove.name, &caller)?;
         handle.ask(|answer| Request::Remove { force: remove.force, caller, answer }).await
     }
+}
+
+/// The daemon leaves before the end is known: the connection ends without a reply, and whoever waits asks the next daemon.
+fn let_go() -> Ended {
+    Ended::Connection(SocketError::Closed)
 }
 
 /// Gives the first reply and waits for what the last one needs, unless the caller leaves before.

@@ -127,7 +127,11 @@ impl Supervisor {
         let mut ill = false;
         let exit = loop {
             tokio::select! {
-                exit = &mut ended => break exit,
+                exit = &mut ended => match exit {
+                    Some(exit) => break exit,
+                    // The daemon leaves, and this task with it.
+                    None => std::future::pending().await,
+                },
                 () = orders.next() => {}
                 Some(news) = news.recv() => ill |= self.health(handle, spec, news).await,
                 never = &mut checking => match never {},

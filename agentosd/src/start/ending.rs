@@ -60,10 +60,26 @@ impl Signals {
             _ = self.replace.recv() => Ending::Replaced,
         }
     }
+
+    /// Whether one of these has come and was not asked for.
+    pub(super) async fn has_come(&mut self, wanted: &Ending) -> bool {
+        loop {
+            tokio::select! {
+                biased;
+                come = self.next() => if come == *wanted { return true },
+                () = std::future::ready(()) => return false,
+            }
+        }
+    }
 }
 
-/// Executes the program anew, which may be another one by now, in this process; returns only when that fails.
-pub(super) fn become_the_next(program: &Path) -> anyhow::Error {
+/// Executes the program anew, which may be another one by now, in this process; returns only when that fails. What has come
+/// too late for this one waits for it.
+pub(super) fn become_the_next(program: &Path, terminated: bool) -> anyhow::Error {
+    let held = sandbox::hold_orders().and_then(|()| if terminated { sandbox::leave_termination() } else { Ok(()) });
+    if let Err(error) = held {
+        journal::error(format_args!("a signal may be lost: {error}"));
+    }
     let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
     anyhow::Error::new(error).context(format!("cannot execute {}; agents go on without an agentosd", program.display()))
 }

@@ -20,6 +20,7 @@ pub(crate) use descriptors::Descriptors;
 pub(crate) use fuzzed::fuzzed;
 pub(crate) use listener::{Admitted, Bounds, listen, serve};
 pub(crate) use parameters::{Parameters, parse};
+pub(crate) use socket::SocketError;
 pub(crate) use turn::{aside, aside_if_large};
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ use crate::seccomp::Filters;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, WaitOptions, wait};
+use rustix::stdio::{dup2_stderr, dup2_stdin, dup2_stdout};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io;
@@ -155,6 +157,12 @@ impl Inner<'_> {
         let nursery = self.nursery.take().ok_or_else(not_there).attempt("leave the host")?;
         let ground = root::leave_host(&nursery)?;
         root::make_empty(&ground)?;
+        // The daemon's socket and log were there.
+        let nothing =
+            rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()).attempt("open /dev/null")?;
+        dup2_stdin(&nothing).attempt("leave the daemon's streams")?;
+        dup2_stdout(&nothing).attempt("leave the daemon's streams")?;
+        dup2_stderr(&nothing).attempt("leave the daemon's streams")?;
         self.ground = Some(ground);
         Ok(())
     }

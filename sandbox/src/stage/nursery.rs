@@ -56,5 +56,8 @@ fn make() -> Step<OwnedFd> {
     fs::create_dir("proc").attempt("make a place to mount over")?;
     pivot_root(".", ".").map_err(io::Error::from).attempt("pivot into the empty root")?;
     umount2(".", MntFlags::MNT_DETACH).map_err(io::Error::from).attempt("detach the host's root")?;
+    mount(nothing, "/", nothing, flags | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY, nothing)
+        .map_err(io::Error::from)
+        .attempt("make the empty root read-only")?;
     Ok(namespace)
 }

@@ -5,11 +5,12 @@ use super::step::{Attempt as _, Step};
 use crate::cgroup::Cgroup;
 use crate::seccomp::Filters;
 use crate::sys::clone::{Side, exit_now, fork_into};
+use crate::sys::kernel::close_all_but;
 use nix::sched::CloneFlags;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 
 /// PID 1 as the outer half sees it.
 #[derive(Debug)]
@@ -52,9 +53,11 @@ pub(super) fn prepare(cgroup: &Cgroup, nursery: OwnedFd) -> Step<Init> {
             .attempt_on("open the cgroup", cgroup.unified())?;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
         .attempt("make a socket pair")?;
-    let forked = fork_into(NAMESPACES, std::os::fd::AsFd::as_fd(&directory)).attempt("clone into new namespaces")?;
+    let forked = fork_into(NAMESPACES, directory.as_fd()).attempt("clone into new namespaces")?;
     let Side::Parent { pidfd, pid } = forked else {
-        drop(ours);
+        if close_all_but(&[theirs.as_fd(), nursery.as_fd()]).is_err() {
+            exit_now(1);
+        }
         exit_now(inner::run(theirs, &filters, (&cgroup.version1(), nursery)));
     };
     drop(theirs);

@@ -55,6 +55,33 @@ pub fn leave_descriptor_table() -> io::Result<()> {
     close_on_exec_from(3)
 }
 
+/// What this process was started with besides the standard streams is not for what it executes.
+///
+/// # Errors
+/// As `close_range(2)`.
+pub fn close_inherited_on_exec() -> io::Result<()> {
+    close_on_exec_from(3)
+}
+
+/// Closes every descriptor of a process that was just forked but `kept` and the standard streams. What owned them is in the
+/// parent's frames, which this process never returns to.
+///
+/// # Errors
+/// As `close_range(2)`.
+pub(crate) fn close_all_but(kept: &[BorrowedFd<'_>]) -> io::Result<()> {
+    let mut kept: Vec<u32> = kept.iter().map(|fd| fd.as_raw_fd().unsigned_abs()).collect();
+    kept.sort_unstable();
+    let mut first = 3;
+    for number in kept.into_iter().chain([u32::MAX]) {
+        if first < number {
+            // SAFETY: nothing in this process uses the closed descriptors; see above.
+            check(unsafe { libc::syscall(libc::SYS_close_range, first, number - 1, 0) })?;
+        }
+        first = number.saturating_add(1);
+    }
+    Ok(())
+}
+
 /// Marks every descriptor from `first` on close-on-exec (`close_range(2)` with CLOSE_RANGE_CLOEXEC).
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Signals: sending them by number, and the dispositions of a process that is about to execute a program.
 
 use super::check;
+use nix::sys::signal::{SigSet, Signal};
 use std::io;
 use std::os::fd::{AsRawFd as _, BorrowedFd};
 
@@ -20,7 +21,35 @@ pub(crate) fn reset_all() -> io::Result<()> {
         let result = unsafe { libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), nothing, SET_SIZE) };
         check(result)?;
     }
-    nix::sys::signal::SigSet::empty().thread_set_mask().map_err(io::Error::from)
+    SigSet::empty().thread_set_mask().map_err(io::Error::from)
+}
+
+/// The signals that a daemon is told to end by.
+const ORDERS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGUSR2];
+
+/// From now on the signals that a daemon is told to end by wait for this thread, and for those that it starts, also through
+/// `execve(2)`.
+///
+/// # Errors
+/// As `pthread_sigmask(3)`.
+pub fn hold_orders() -> io::Result<()> {
+    ORDERS.into_iter().collect::<SigSet>().thread_block().map_err(io::Error::from)
+}
+
+/// They reach this thread again, and so do those that have waited.
+///
+/// # Errors
+/// As `pthread_sigmask(3)`.
+pub fn take_orders() -> io::Result<()> {
+    ORDERS.into_iter().collect::<SigSet>().thread_unblock().map_err(io::Error::from)
+}
+
+/// Has SIGTERM wait for this thread, which must hold it.
+///
+/// # Errors
+/// As `raise(3)`.
+pub fn leave_termination() -> io::Result<()> {
+    nix::sys::signal::raise(Signal::SIGTERM).map_err(io::Error::from)
 }
 
 /// Sends a signal by number to the process of a pidfd (`pidfd_send_signal(2)`), real-time signals too.
