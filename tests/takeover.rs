@@ -1,12 +1,13 @@
 //! Promise 10: the daemon dies, is restarted or replaced, and agents go on, confined as before; the next one takes them
 //! back with all that they had.
 
+use rustix::process::Signal;
 use serde_json::Value;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use tests::{Agent, Daemon, Launch, judge, own_processes, stderr, stdout, succeeded, wait_until};
 
@@ -132,33 +133,76 @@ fn a_daemon_leaves_when_it_is_told_to_and_replaces_itself() {
     assert!(!log.contains("was not closed"), "the audit log is whole each time: {log}");
 }
 
+/// agentctl with pipes for its streams.
+fn piped(daemon: &Daemon, words: &[&str]) -> Child {
+    let mut command = daemon.command(words);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.spawn().expect("agentctl can be started")
+}
+
 #[test]
-fn a_foreground_command_waits_for_the_next_daemon_and_ends_as_if_nothing_had_been() {
+fn foreground_commands_wait_for_the_next_daemon_and_end_as_if_nothing_had_been() {
     if !tests::is_root() {
         return;
     }
+    let again = |daemon: &Daemon| {
+        std::thread::sleep(Duration::from_millis(300));
+        daemon.start_again();
+    };
+    let turnovers: [(&str, &dyn Fn(&Daemon)); 3] = [
+        ("killed", &|daemon| {
+            daemon.crash();
+            again(daemon);
+        }),
+        ("left", &|daemon| {
+            daemon.leave();
+            again(daemon);
+        }),
+        ("replaced", &Daemon::replace),
+    ];
     let daemon = Daemon::start();
-    let words = Launch::new("base").name("front").words(&["sh", "-c", "echo ready; read x; echo got $x; exit 7"]);
-    let mut child = daemon
-        .command(&words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("agentctl can be started");
-    let mut first = [0; 6];
-    child.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("its first line");
-    assert_eq!(&first, b"ready\n");
-    daemon.crash();
-    let mut input = child.stdin.take().expect("a pipe");
-    std::thread::sleep(Duration::from_millis(300));
-    daemon.start_again();
-    // It is the agent's own input, as before.
-    input.write_all(b"it\n").expect("agentctl reads");
-    let output = child.wait_with_output().expect("our own child");
-    assert_eq!(output.status.code(), Some(7), "{}", stderr(&output));
-    assert_eq!(stdout(&output), "got it\n");
-    assert!(stderr(&output).contains("front goes on, confined as before"), "{}", stderr(&output));
+    for (how, turnover) in turnovers {
+        let script = ["sh", "-c", "echo ready; read x; echo got $x; exit 7"];
+        let words = Launch::new("base").name(how).words(&script);
+        let mut run = piped(&daemon, &words.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut first = [0; 6];
+        run.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("its first line");
+        assert_eq!(&first, b"ready\n");
+        let waiting = piped(&daemon, &["wait", how]);
+        let mut exec = piped(&daemon, &["exec", how, "--", "sh", "-c", "echo ready; sleep 2; exit 5"]);
+        exec.stdout.as_mut().expect("a pipe").read_exact(&mut first).expect("its first line");
+        turnover(&daemon);
+        let exec = exec.wait_with_output().expect("our own child");
+        assert_eq!(exec.status.code(), Some(5), "exec, {how}: {}", stderr(&exec));
+        // It is the agent's own input, as before.
+        run.stdin.take().expect("a pipe").write_all(b"it\n").expect("agentctl reads");
+        let run = run.wait_with_output().expect("our own child");
+        assert_eq!(run.status.code(), Some(7), "run, {how}: {}", stderr(&run));
+        assert_eq!(stdout(&run), "got it\n", "{how}");
+        let told = stderr(&run).matches(&format!("{how} goes on, confined as before")).count();
+        assert_eq!(told, 1, "{how}: {}", stderr(&run));
+        let waiting = waiting.wait_with_output().expect("our own child");
+        assert_eq!(waiting.status.code(), Some(7), "wait, {how}: {}", stderr(&waiting));
+    }
+}
+
+#[test]
+fn an_order_to_end_is_not_lost_on_a_daemon_that_replaces_itself() {
+    if !tests::is_root() {
+        return;
+    }
+    for milliseconds in [0, 3, 10, 20, 40, 80] {
+        let daemon = Daemon::start();
+        let agent = counting(&daemon, "going");
+        let uid = agent.uid();
+        daemon.signal(Signal::USR2);
+        std::thread::sleep(Duration::from_millis(milliseconds));
+        daemon.signal(Signal::TERM);
+        wait_until("the end of the daemon", SOON, || !daemon.is_running());
+        assert!(own_processes(uid).is_empty(), "{milliseconds} ms: its agents ended with it\n{}", daemon.log());
+        daemon.start_again();
+        assert_eq!(agent.state(), "exited");
+    }
 }
 
 #[test]

@@ -9,12 +9,16 @@ use crate::foreground::exit_code_of;
 use crate::show::{self, Look, time};
 use crate::values::milliseconds;
 use protocol::agent::{Agent, Exit};
-use protocol::control::{Inspect, Kill, List, Remove, Wait};
+use protocol::control::{Inspect, Kill, List, Remove, Wait, WaitReply};
 use protocol::ids::AgentName;
 use protocol::signal::Signal;
 use serde::Serialize;
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// How long `wait` waits for the next agentosd, and how long between two looks for it.
+const NEXT_DAEMON: Duration = Duration::from_secs(60);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// How often `ps --watch` looks.
 const WATCH: Duration = Duration::from_secs(1);
@@ -126,10 +130,7 @@ struct Ended<'a> {
 pub(crate) fn wait(socket: &Path, options: &cli::Wait) -> Result<u8, Failure> {
     let deadline = options.timeout.and_then(|timeout| Instant::now().checked_add(timeout));
     for_each(&options.names, |name| {
-        // A connection for each: one that timed out still has a call open.
-        let mut client = Client::connect(socket)?;
-        client.send(&Wait { name: name.clone() }, false, &[])?;
-        let Some((reply, _)) = client.receive_until::<Wait>(deadline)? else {
+        let Some(reply) = wait_for(socket, name, deadline)? else {
             return Err(Failure::TimedOut(format!("{name} has not ended in the time given; it goes on")));
         };
         let code = exit_code_of(&reply.exit);
@@ -140,6 +141,30 @@ pub(crate) fn wait(socket: &Path, options: &cli::Wait) -> Result<u8, Failure> {
         }
         Ok(code)
     })
+}
+
+/// Waits for an end, also over the end of an agentosd: the next one is asked again.
+fn wait_for(socket: &Path, name: &AgentName, deadline: Option<Instant>) -> Result<Option<WaitReply>, Failure> {
+    let mut missing: Option<Instant> = None;
+    loop {
+        let asked = Instant::now();
+        // A connection for each: one that timed out still has a call open.
+        let heard = Client::connect(socket).and_then(|mut client| {
+            client.send(&Wait { name: name.clone() }, false, &[])?;
+            client.receive_until::<Wait>(deadline)
+        });
+        match heard {
+            Err(Failure::Lost { .. }) if missing.is_none() || asked.elapsed() > NEXT_DAEMON => {
+                show::notice(&format!("agentosd has ended; {name} goes on; waiting for the next agentosd"));
+                missing = Some(Instant::now());
+            }
+            Err(Failure::Lost { .. } | Failure::NoSocket(_) | Failure::NobodyAnswers(_))
+                if missing.is_some_and(|since| since.elapsed() < NEXT_DAEMON)
+                    && deadline.is_none_or(|deadline| Instant::now() < deadline) => {}
+            heard => return Ok(heard?.map(|(reply, _)| reply)),
+        }
+        std::thread::sleep(BETWEEN_LOOKS);
+    }
 }
 
 /// Does something for each name; a failure is said and does not stop the others, unless nothing can be said or asked

@@ -45,8 +45,8 @@ use service_manager::Held;
 use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -84,7 +84,7 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     if flags.check_host {
         return host::check(flags.json, &config);
     }
-    // An order that comes during the start waits until somebody takes it.
+    // An order that comes during the start waits until somebody takes it. Every thread is started from here, and holds them.
     sandbox::hold_orders().context("cannot hold signals back")?;
     sandbox::close_inherited_on_exec().context("cannot keep what was inherited to ourselves")?;
     // Before anything is open that it need not have.
@@ -92,16 +92,7 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     // As it is named now: an upgrade puts another one in its place.
     let program = std::env::current_exe().context("cannot find the daemon's own program")?;
     room::raise_descriptor_limit().context("cannot raise the limit of open files")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .enable_all()
-        // What they start must not hold back what they do.
-        .on_thread_start(|| {
-            CAUGHT.wait();
-            // A thread that holds them only leaves them to the others.
-            sandbox::take_orders().unwrap_or_default();
-        })
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build()?;
     let served = runtime.block_on(serve_until_told(flags, (config, spawner)));
     // Everything is put away. A thread may still wait for a caller's file system, which must not keep us.
     runtime.shutdown_timeout(LAST_WORK);
@@ -126,9 +117,6 @@ fn manual(out: &mut dyn Write) -> std::io::Result<()> {
     man.render_options_section(out)?;
     out.write_all(include_bytes!("../../man/agentosd.8.sections"))
 }
-
-/// The signals that the daemon is told to end by are caught.
-static CAUGHT: OnceLock<()> = OnceLock::new();
 
 /// What is held from the start to the end.
 struct Grounds {
@@ -163,8 +151,6 @@ enum Owner {
 async fn serve_until_told(flags: &Flags, (config, spawner): (Config, Spawner)) -> anyhow::Result<Served> {
     // Asked for first, so that a signal during the start is not lost.
     let mut signals = Signals::catch()?;
-    CAUGHT.get_or_init(|| ());
-    sandbox::take_orders().context("cannot take signals")?;
     let (state, run) = (directories::hold(&flags.state_dir, 0o700)?, directories::hold(&flags.run_dir, 0o755)?);
     let hierarchies = Hierarchies::open(&instance(&run.path));
     let log = open_denials(config.denial_log).await;
@@ -244,7 +230,7 @@ async fn serve_until_told(flags: &Flags, (config, spawner): (Config, Spawner)) -
     drop(daemon);
     while all_gone.recv().await.is_some() {}
     closing.close(&grounds, &ending).await?;
-    let terminated = signals.has_come(&Ending::Whole).await;
+    let terminated = signals.hold(&Ending::Whole).await;
     Ok(Served { ending, terminated, gate, _grounds: grounds })
 }
 

@@ -50,6 +50,8 @@ fn id(word: Option<OsString>) -> Option<u32> {
 }
 
 fn main() -> ExitCode {
+    // Whoever starts it may hold signals back, and a mask is inherited. Without this it can still be killed.
+    nix::sys::signal::SigSet::all().thread_unblock().unwrap_or_default();
     let Some(arguments) = Arguments::parse(std::env::args_os().skip(1)) else {
         eprintln!("{USAGE}");
         return ExitCode::from(EX_USAGE);

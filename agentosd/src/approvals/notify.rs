@@ -30,6 +30,8 @@ pub(super) fn tell(command: &[String], approval: &Approval) {
 }
 
 fn run(command: &mut Command, text: &[u8]) -> std::io::Result<()> {
+    // The daemon's threads hold signals back, and a mask is inherited.
+    sandbox::take_orders()?;
     let mut child = command.spawn()?;
     if let Some(mut input) = child.stdin.take() {
         // A command may do without.

@@ -9,6 +9,8 @@ use crate::store::Store;
 use anyhow::Context as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How the daemon ends.
@@ -38,17 +40,28 @@ pub(super) struct Signals {
     interrupt: Signal,
     leave: Signal,
     replace: Signal,
+    /// Told to hold them, and says when it does.
+    taker: mpsc::Sender<mpsc::SyncSender<()>>,
 }
 
 impl Signals {
-    /// Asks for them.
+    /// Asks for them. Until now they have waited, and from now on one thread takes them: no other may be where the handler
+    /// of one runs when the program is executed anew, or none would be left to hear of it.
     pub(super) fn catch() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            leave: signal(SignalKind::user_defined1())?,
-            replace: signal(SignalKind::user_defined2())?,
-        })
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (leave, replace) = (signal(SignalKind::user_defined1())?, signal(SignalKind::user_defined2())?);
+        let (taker, told) = mpsc::channel::<mpsc::SyncSender<()>>();
+        let (ready, is_ready) = mpsc::sync_channel(1);
+        std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+            ready.send(sandbox::take_orders()).unwrap_or_default();
+            if let Ok(held) = told.recv() {
+                // One that cannot be held is lost, and its sender asks again.
+                sandbox::hold_orders().unwrap_or_default();
+                held.send(()).unwrap_or_default();
+            }
+        })?;
+        is_ready.recv().map_err(std::io::Error::other)??;
+        Ok(Self { terminate, interrupt, leave, replace, taker })
     }
 
     /// Waits for the next.
@@ -61,8 +74,14 @@ impl Signals {
         }
     }
 
-    /// Whether one of these has come and was not asked for.
-    pub(super) async fn has_come(&mut self, wanted: &Ending) -> bool {
+    /// From now on they wait for the program that is executed next. Whether this one has come and was not asked for.
+    pub(super) async fn hold(&mut self, wanted: &Ending) -> bool {
+        let (held, is_held) = mpsc::sync_channel(1);
+        if self.taker.send(held).is_ok() {
+            tokio::task::block_in_place(|| is_held.recv()).unwrap_or_default();
+        }
+        // What the handler has written is read by another thread of the runtime.
+        tokio::time::sleep(Duration::from_millis(5)).await;
         loop {
             tokio::select! {
                 biased;
@@ -76,9 +95,9 @@ impl Signals {
 /// Executes the program anew, which may be another one by now, in this process; returns only when that fails. What has come
 /// too late for this one waits for it.
 pub(super) fn become_the_next(program: &Path, terminated: bool) -> anyhow::Error {
-    let held = sandbox::hold_orders().and_then(|()| if terminated { sandbox::leave_termination() } else { Ok(()) });
-    if let Err(error) = held {
-        journal::error(format_args!("a signal may be lost: {error}"));
+    // It is held by this thread as by every other.
+    if terminated && let Err(error) = sandbox::leave_termination() {
+        journal::error(format_args!("SIGTERM is lost: {error}"));
     }
     let error = std::process::Command::new(program).args(std::env::args_os().skip(1)).exec();
     anyhow::Error::new(error).context(format!("cannot execute {}; agents go on without an agentosd", program.display()))

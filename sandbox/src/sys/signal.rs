@@ -27,8 +27,8 @@ pub(crate) fn reset_all() -> io::Result<()> {
 /// The signals that a daemon is told to end by.
 const ORDERS: [Signal; 4] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGUSR1, Signal::SIGUSR2];
 
-/// From now on the signals that a daemon is told to end by wait for this thread, and for those that it starts, also through
-/// `execve(2)`.
+/// From now on the signals that a daemon is told to end by do not reach this thread, nor those that it starts. Where all hold
+/// them they wait, also through `execve(2)`.
 ///
 /// # Errors
 /// As `pthread_sigmask(3)`.
@@ -44,12 +44,12 @@ pub fn take_orders() -> io::Result<()> {
     ORDERS.into_iter().collect::<SigSet>().thread_unblock().map_err(io::Error::from)
 }
 
-/// Has SIGTERM wait for this thread, which must hold it.
+/// Has SIGTERM wait for this process, every thread of which must hold it.
 ///
 /// # Errors
-/// As `raise(3)`.
+/// As `kill(2)`.
 pub fn leave_termination() -> io::Result<()> {
-    nix::sys::signal::raise(Signal::SIGTERM).map_err(io::Error::from)
+    nix::sys::signal::kill(nix::unistd::Pid::this(), Signal::SIGTERM).map_err(io::Error::from)
 }
 
 /// Sends a signal by number to the process of a pidfd (`pidfd_send_signal(2)`), real-time signals too.

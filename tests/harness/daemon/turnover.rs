@@ -26,6 +26,14 @@ impl Daemon {
         child.wait().expect("our own child");
     }
 
+    /// Sends it a signal.
+    ///
+    /// # Panics
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.lock_child()), signal).expect("our own child");
+    }
+
     /// Has it end and leave its agents to the next one.
     ///
     /// # Panics
