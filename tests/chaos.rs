@@ -235,7 +235,16 @@ fn agents_work_on_whatever_dies() {
     // They still work.
     let so_far: Vec<_> = workers.iter().map(|worker| Report::read(&worker.output()).done).collect();
     for (worker, before) in workers.iter().zip(so_far) {
-        assert_eq!(worker.state(), "running", "{}: {}\n{}", worker.name(), worker.inspect(), daemon.log());
+        let state = worker.state();
+        let told = || stdout(&daemon.agentctl(&["events", worker.name()]));
+        // What the kernel says, should the daemon be wrong.
+        let frozen =
+            worker.cgroups().into_iter().filter_map(|group| fs::read_to_string(group.join("cgroup.freeze")).ok());
+        let frozen: Vec<_> = frozen.collect();
+        let processes = judge::uid_processes(worker.uid());
+        let states: Vec<_> = processes.iter().map(|pid| judge::process_state(*pid)).collect();
+        let found = (frozen, processes, states);
+        assert_eq!(state, "running", "{}: {found:?}\n{}\n{}", worker.name(), told(), daemon.log());
         wait_until("a worker to work on", SOON, || Report::read(&worker.output()).done > before);
     }
     let reports: Vec<_> = workers

@@ -10,11 +10,16 @@ use sandbox::message::{Failure, Order};
 use sandbox::plan::Part;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// Why an agent is stopped.
 const LOST: &str = "agentos-vfs lost its files; look, then continue it: agentctl cont";
+
+/// How often lost files are mounted anew before an agent is stopped for want of them.
+const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 /// What an agent has to do with the server.
 #[derive(Debug)]
@@ -23,6 +28,9 @@ pub(super) struct Loss {
     parts: Vec<Part>,
     answer: OnVfsLoss,
     remounting: Option<JoinHandle<Result<(), MemoryError>>>,
+    /// What is being mounted anew, and how often that has failed inside.
+    lost: Lost,
+    failed: u32,
 }
 
 #[derive(Debug)]
@@ -45,8 +53,37 @@ pub(super) enum News {
 impl Loss {
     pub(super) fn new(seat: Option<Arc<Seat>>, parts: Vec<Part>, answer: OnVfsLoss) -> Self {
         let watched = seat.map(|seat| Watched { link: seat.link(), seat });
-        Self { watched, parts, answer, remounting: None }
+        Self { watched, parts, answer, remounting: None, lost: Lost::Own, failed: 0 }
     }
+
+    /// Tries again what has failed inside: the server may have died once more while the stage mounted its files. Whether
+    /// it is tried.
+    fn again(&mut self) -> bool {
+        self.failed += 1;
+        let Some(Watched { seat, .. }) = self.watched.as_ref().filter(|_| self.failed < TRIES) else { return false };
+        if self.remounting.is_none() {
+            let (seat, lost) = (Arc::clone(seat), self.lost);
+            self.remounting = Some(tokio::spawn(async move {
+                tokio::time::sleep(BETWEEN_TRIES).await;
+                remount(seat, lost).await
+            }));
+        }
+        true
+    }
+}
+
+/// Mounts anew what is lost. What stands in the way may pass, as a full disk does.
+async fn remount(seat: Arc<Seat>, lost: Lost) -> Result<(), MemoryError> {
+    for _ in 1..TRIES {
+        match seat.remount(lost).await {
+            done @ (Ok(()) | Err(MemoryError::Gone)) => return done,
+            Err(error) => {
+                journal::provoked(format_args!("files cannot be mounted anew yet: {}", journal::sentence(&error)))
+            }
+        }
+        tokio::time::sleep(BETWEEN_TRIES).await;
+    }
+    seat.remount(lost).await
 }
 
 /// Waits for the next. Safe to cancel.
@@ -96,7 +133,8 @@ impl Task {
         let Some(live) = self.live() else { return };
         if let Some(Watched { seat, .. }) = &live.loss.watched {
             let seat = Arc::clone(seat);
-            live.loss.remounting = Some(tokio::spawn(async move { seat.remount(lost).await }));
+            live.loss.lost = lost;
+            live.loss.remounting = Some(tokio::spawn(remount(seat, lost)));
         }
         if live.loss.answer == OnVfsLoss::Stop {
             self.stop_for_review(LOST);
@@ -108,8 +146,12 @@ impl Task {
     pub(super) fn remounted_inside(&mut self, failure: Option<Failure>) {
         match failure {
             None => {
+                self.live().into_iter().for_each(|live| live.loss.failed = 0);
                 self.event(None, What::VfsLost { outcome: "its files are mounted anew".to_owned() });
                 self.show();
+            }
+            Some(failure) if self.live().is_some_and(|live| live.loss.again()) => {
+                journal::provoked(format_args!("files cannot be mounted anew inside yet: {failure}"));
             }
             Some(failure) => self.cannot_remount(&failure.to_string()),
         }
