@@ -133,6 +133,9 @@ fn a_daemon_leaves_when_it_is_told_to_and_replaces_itself() {
     assert!(!log.contains("was not closed"), "the audit log is whole each time: {log}");
 }
 
+/// One daemon ends, and another is there.
+type Turnover<'a> = &'a dyn Fn(&Daemon);
+
 /// agentctl with pipes for its streams.
 fn piped(daemon: &Daemon, words: &[&str]) -> Child {
     let mut command = daemon.command(words);
@@ -149,7 +152,7 @@ fn foreground_commands_wait_for_the_next_daemon_and_end_as_if_nothing_had_been()
         std::thread::sleep(Duration::from_millis(300));
         daemon.start_again();
     };
-    let turnovers: [(&str, &dyn Fn(&Daemon)); 3] = [
+    let turnovers: [(&str, Turnover<'_>); 3] = [
         ("killed", &|daemon| {
             daemon.crash();
             again(daemon);
