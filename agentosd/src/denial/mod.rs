@@ -42,7 +42,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 /// How long [`Log::finish`] waits. The kernel frees a domain one grace period after its last process was reaped.
-const PATIENCE: Duration = Duration::from_millis(200);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 /// Why this host lists no denials, and what to do about it.
 #[derive(Debug, thiserror::Error)]
@@ -138,7 +138,7 @@ impl Log {
         wait.await.ok()?
     }
 
-    /// Ends an agent's list, after its last process is dead: waits at most 200 milliseconds for what is still under
+    /// Ends an agent's list, after its last process is dead: waits at most 500 milliseconds for what is still under
     /// way. When this returns, every denial is in the sink and the sink is dropped.
     pub async fn finish(&self, uid: u32) -> Completeness {
         let gone = || Completeness::NotListed { why: "the reader of the kernel's denial log has ended".to_owned() };
@@ -167,9 +167,9 @@ impl Log {
     }
 }
 
-/// The nice value of the thread that reads: whoever asks comes first. A tenth of a processor is left to it where all are
+/// The nice value of the thread that reads: whoever asks comes first. A quarter of a processor is left to it where all are
 /// busy; what it does not read in time the kernel counts.
-const PRIORITY: i32 = 10;
+const PRIORITY: i32 = 5;
 
 /// Reads on a thread of its own: what one agent is refused without end must not keep the others' requests waiting for a
 /// thread. Returns when it polls the socket.

@@ -98,7 +98,8 @@ impl Reader {
                         Ok(Drained { more: true, .. }) => tokio::task::yield_now().await,
                         Ok(Drained { more: false, records }) => {
                             ready.clear_ready();
-                            if pace.is_flood(records, Instant::now()) {
+                            // Whoever waits for the end of a list does not wait longer for it.
+                            if pace.is_flood(records, Instant::now()) && self.state.finishing.is_empty() {
                                 tokio::time::sleep(BREATH).await;
                             }
                         }
