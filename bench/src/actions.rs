@@ -2,7 +2,7 @@
 //! Python kernel that the requests come from, in its own process and with nothing done.
 
 use crate::daemon::{Daemon, text};
-use crate::table::{Bar, Row};
+use crate::table::Row;
 use crate::timing::{Samples, ratio, show};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
@@ -58,19 +58,11 @@ pub(crate) fn measure(daemon: &Daemon) -> Result<Vec<Row>> {
     }
     daemon.ask(&["rm", "--force", "asking"])?;
     let (checked, recorded, read) = (Samples::new(checked), Samples::new(recorded), Samples::new(read));
-    let bar = |most, unit| Some(Bar { most, unit });
-    let row = |what: &str, ours: String, value: f64, bar| Row {
-        what: what.to_owned(),
-        ours,
-        reference: String::new(),
-        value: Some(value),
-        bar,
-    };
     let slow = recorded.quantile(99, 100);
     let mut rows = vec![
-        row("an action decided over the agent's socket", checked.show(), checked.median() * 1e6, bar(60.0, "µs")),
-        row("a decision with its record on disk", recorded.show(), recorded.median() * 1e3, bar(1.0, "ms")),
-        row("  99 of 100", show(slow), slow * 1e3, bar(5.0, "ms")),
+        Row::amount("an action decided over the agent's socket", checked.show(), checked.median() * 1e6, (60.0, "µs")),
+        Row::amount("a decision with its record on disk", recorded.show(), recorded.median() * 1e3, (1.0, "ms")),
+        Row::amount("  99 of 100", show(slow), slow * 1e3, (5.0, "ms")),
         Row::figure("file_read, done by a process of its own", read.show()),
     ];
     if !python.is_empty() {

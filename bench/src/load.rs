@@ -2,7 +2,7 @@
 
 use crate::daemon::Daemon;
 use crate::idle::Use;
-use crate::table::{Bar, Row};
+use crate::table::Row;
 use crate::timing::{Samples, show};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 const AGENTS: usize = 1000;
 /// Connections over which they are started, each one after the other.
-const STARTERS: usize = 8;
+const STARTERS: usize = 4;
 
 /// All rows, with a daemon of its own.
 pub(crate) fn measure(binaries: &Path, rounds: usize) -> Result<Vec<Row>> {
@@ -31,33 +31,25 @@ pub(crate) fn measure(binaries: &Path, rounds: usize) -> Result<Vec<Row>> {
     let returned = daemon.replace()?;
     ensure!(running(&daemon)? == AGENTS, "not every agent was taken back");
     let ended = daemon.end()?;
-    let bar = |most, unit| Some(Bar { most, unit });
-    let row = |what: &str, ours: String, value: f64, bar| Row {
-        what: what.to_owned(),
-        ours,
-        reference: String::new(),
-        value: Some(value),
-        bar,
-    };
     let each = starting / f64::from(u32::try_from(AGENTS)?);
     let rate = format!("{starting:.1} s, {:.0} a second", 1.0 / each);
     Ok(vec![
-        row("1,000 agents started over 8 connections, each", rate, each * 1e3, bar(10.0, "ms")),
-        row("agentctl ps of 1,000 agents", ps.show(), ps.median() * 1e3, bar(100.0, "ms")),
-        row(
+        Row::amount("1,000 agents started over 4 connections, each", rate, each * 1e3, (10.0, "ms")),
+        Row::amount("agentctl ps of 1,000 agents", ps.show(), ps.median() * 1e3, (100.0, "ms")),
+        Row::amount(
             "memory of ours an agent, agentos-vfs too (PSS)",
             format!("{per_agent:.2} MiB"),
             per_agent,
-            bar(1.0, "MiB"),
+            (1.0, "MiB"),
         ),
         Row::figure("  of it", parts),
-        row(
+        Row::amount(
             "processor time of ours, 1,000 idle agents",
             format!("{:.2} %", busy * 100.0),
             busy * 100.0,
-            bar(1.0, "% of a core"),
+            (1.0, "% of a core"),
         ),
-        row("1,000 agents taken back after kill -9", show(returned), returned, bar(1.0, "s")),
+        Row::amount("1,000 agents taken back after kill -9", show(returned), returned, (1.0, "s")),
         Row::figure("  1,000 agents ended by SIGTERM", show(ended)),
     ])
 }

@@ -33,6 +33,12 @@ impl Row {
         Self { what: what.into(), ours: sides.0, reference: sides.1, value: Some(value), bar }
     }
 
+    /// An amount with a bar, in its unit.
+    pub(crate) fn amount(what: &str, ours: String, value: f64, (most, unit): (f64, &'static str)) -> Self {
+        let bar = Some(Bar { most, unit });
+        Self { what: what.to_owned(), ours, reference: String::new(), value: Some(value), bar }
+    }
+
     /// A ratio for the reader to know, without a bar.
     pub(crate) fn compared(what: impl Into<String>, sides: (String, String), value: f64) -> Self {
         Self { what: what.into(), ours: sides.0, reference: sides.1, value: Some(value), bar: None }
