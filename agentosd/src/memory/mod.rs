@@ -10,6 +10,7 @@
 //! time after which it has failed.
 
 mod client;
+mod living;
 mod mounts;
 mod names;
 mod process;

@@ -1,10 +1,10 @@
 //! One agent of a name has its files at a time: a run that comes right after another waits until those are put away.
 
 use super::MemoryError;
+use super::living::Living;
 use super::server::PATIENCE;
 use protocol::ids::AgentName;
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Mutex as Turn, OwnedMutexGuard};
 
 /// Held by whoever has the files of a name.
@@ -12,7 +12,7 @@ pub(super) type Hold = OwnedMutexGuard<()>;
 
 /// The names that are held.
 #[derive(Debug, Default)]
-pub(super) struct Names(Mutex<HashMap<AgentName, Weak<Turn<()>>>>);
+pub(super) struct Names(Mutex<Living<Turn<()>>>);
 
 impl Names {
     /// Waits for the name.
@@ -23,12 +23,10 @@ impl Names {
 
     fn turn(&self, name: &AgentName) -> Arc<Turn<()>> {
         let mut names = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        names.retain(|_, turn| turn.strong_count() > 0);
-        if let Some(turn) = names.get(name).and_then(Weak::upgrade) {
-            return turn;
-        }
-        let turn = Arc::<Turn<()>>::default();
-        names.insert(name.clone(), Arc::downgrade(&turn));
-        turn
+        names.get(name).unwrap_or_else(|| {
+            let turn = Arc::default();
+            names.add(name, &turn);
+            turn
+        })
     }
 }

@@ -117,8 +117,8 @@ impl Seat {
     ) -> Result<Self, ControlError> {
         let shared = &memory.0;
         let name = shared.names.hold(&wanted.name).await.map_err(MemoryError::not_started)?;
-        let Found { files: store, .. } =
-            tokio::task::block_in_place(|| shared.stores.of_agent(&wanted.name, &wanted.caller))?;
+        // On this thread: nobody is served yet who would wait for it, and a thousand change threads for nothing.
+        let Found { files: store, .. } = shared.stores.of_agent(&wanted.name, &wanted.caller)?;
         let share = match &wanted.sharing {
             Some(sharing) => Some(shared.retake(sharing, (&wanted.caller, shared.server)).await?),
             None => None,
