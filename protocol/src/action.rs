@@ -151,6 +151,8 @@ reasons! {
     Busy = "busy",
     /// The audit log cannot be written, so nothing may be done.
     AuditUnavailable = "audit_unavailable",
+    /// The daemon is about to end or to be replaced, and did nothing. The next one can be asked.
+    DaemonLeaving = "daemon_leaving",
     /// The daemon or its helper failed.
     Internal = "internal",
 }

@@ -73,6 +73,7 @@ fn code_of(error: &ActionError) -> u8 {
         | R::PathReserved => exit_code::DENIED,
         R::UnknownAction | R::UnknownPolicy | R::IncompleteRequest | R::BadParameter => exit_code::USAGE,
         R::AgentNotRunning => exit_code::WRONG_STATE,
+        R::DaemonLeaving => exit_code::NO_DAEMON,
         R::NotFound
         | R::WrongType
         | R::HostRefused

@@ -171,6 +171,7 @@ fn not_started(error: &StageError) -> Refusal {
             REFUSED => (RefusalReason::HostRefused, StoppedBy::Mount),
             _ => (RefusalReason::Internal, StoppedBy::Policy),
         },
+        StageError::Ending => (RefusalReason::DaemonLeaving, StoppedBy::Policy),
         _ => (RefusalReason::Internal, StoppedBy::Policy),
     };
     Refusal { stopped_by, ..Refusal::new(reason, journal::sentence(error)) }

@@ -2,7 +2,7 @@
 
 use crate::action::{self, Governed, Origin};
 use crate::daemon::Daemon;
-use crate::transport::{Door, Ended, Incoming, Outgoing, parse};
+use crate::transport::{Door, Ended, Incoming, Outgoing, SocketError, parse};
 use protocol::action::{Context, Execute};
 use protocol::control::{Interface, Method as _};
 use protocol::error::ControlError;
@@ -35,7 +35,11 @@ impl Door for Kernel {
                     drop(place);
                     reply
                 });
-                let failed = |error: tokio::task::JoinError| ControlError::Internal { message: error.to_string() };
+                // The daemon leaves: whether it is done the next one's log says.
+                let failed = |error: tokio::task::JoinError| match error.is_cancelled() {
+                    true => Ended::Connection(SocketError::Closed),
+                    false => ControlError::Internal { message: error.to_string() }.into(),
+                };
                 let reply = out.unless_closed(doing).await?.map_err(failed)?;
                 out.last(&reply).await
             }
