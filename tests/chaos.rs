@@ -2,7 +2,7 @@
 //! while as seen from outside, and nothing of what they were told is lost.
 //!
 //! `CHAOS_SECONDS` says for how long (20 by default; an hour by hand), `CHAOS_SEED` repeats a run's faults. The host's clock
-//! is not ours to set, so that clocks stay as they are.
+//! is not ours to set; it jumps in a machine of our own, in `tests/vm/guest/clock.py`.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};

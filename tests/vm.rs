@@ -7,7 +7,7 @@ use tests::machine::{Kernel, Said, boot};
 use tests::{is_root, skip};
 
 /// What both kernels' machines promise.
-const BOTH: [&str; 18] = [
+const BOTH: [&str; 20] = [
     "install.package",
     "install.units",
     "install.socket",
@@ -22,6 +22,8 @@ const BOTH: [&str; 18] = [
     "restart.daemon_returns",
     "restart.agent_outlives_systemctl",
     "restart.agent_outlives_kill",
+    "clock.jumps_lose_nothing",
+    "clock.limits_count_what_passed",
     "upgrade.replaces_the_daemon",
     "upgrade.loses_no_line",
     "uninstall.purge_leaves_nothing",

@@ -203,14 +203,17 @@ impl Daemon {
     }
 
     /// Takes a running agent back, which an earlier daemon has started.
-    pub(crate) fn take_back_running(
+    pub(crate) async fn take_back_running(
         self: &Arc<Self>,
         (record, governed): (Record, Option<Arc<Governed>>),
         taking: Taking,
     ) -> Result<(), ControlError> {
         let (handle, task) = Task::new(Arc::clone(self), record, governed);
         self.registry.add(handle)?;
-        tokio::spawn(task.take_back(taking));
+        let (taken, known) = oneshot::channel();
+        tokio::spawn(task.take_back(taking, taken));
+        // Whether it was heard or the task is over, what it is can be asked now.
+        known.await.unwrap_or(());
         Ok(())
     }
 

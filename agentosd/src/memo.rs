@@ -37,6 +37,17 @@ pub(crate) struct Memo {
     pub(crate) own_file: Option<String>,
     /// After how many milliseconds from its start it is killed, whatever its policy says.
     pub(crate) timeout_ms: Option<u64>,
+    /// When it was started, in milliseconds of `CLOCK_MONOTONIC` (`clock_gettime(2)`), which daemons one after the other have
+    /// in common and nobody sets.
+    #[serde(default)]
+    pub(crate) started_ms: Option<u64>,
+}
+
+/// `CLOCK_MONOTONIC` in milliseconds.
+pub(crate) fn monotonic_ms() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanoseconds) = (u64::try_from(now.tv_sec).unwrap_or(0), u64::try_from(now.tv_nsec).unwrap_or(0));
+    seconds * 1000 + nanoseconds / 1_000_000
 }
 
 /// A policy as text.

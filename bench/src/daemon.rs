@@ -72,8 +72,7 @@ impl Daemon {
         loop {
             let ended = self.child.try_wait().context("failed to look after agentosd")?;
             if ended.is_some() || Instant::now() > deadline {
-                let log = fs::read_to_string(self.place.path().join("agentosd.log")).unwrap_or_default();
-                bail!("agentosd did not become ready:\n{}", log.trim());
+                bail!("agentosd did not become ready:\n{}", self.log());
             }
             // The socket of one that was killed is there and refuses.
             if UnixStream::connect(self.socket()).is_ok() {
@@ -81,6 +80,12 @@ impl Daemon {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// What it has written so far.
+    pub(crate) fn log(&self) -> String {
+        let log = fs::read_to_string(self.place.path().join("agentosd.log")).unwrap_or_default();
+        log.trim().to_owned()
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -29,7 +29,8 @@ pub(crate) fn measure(binaries: &Path, rounds: usize) -> Result<Vec<Row>> {
     let busy = after.cpu.saturating_sub(before.cpu).as_secs_f64() / watched.elapsed().as_secs_f64();
     let (per_agent, parts) = after.per_agent(AGENTS);
     let returned = daemon.replace()?;
-    ensure!(running(&daemon)? == AGENTS, "not every agent was taken back");
+    let taken = running(&daemon)?;
+    ensure!(taken == AGENTS, "{taken} of {AGENTS} agents were taken back:\n{}", daemon.log());
     let ended = daemon.end()?;
     let each = starting / f64::from(u32::try_from(AGENTS)?);
     let rate = format!("{starting:.1} s, {:.0} a second", 1.0 / each);

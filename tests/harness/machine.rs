@@ -84,6 +84,8 @@ pub fn boot(kernel: Kernel) -> Result<Said, String> {
     fs::create_dir(&files).expect("our own directory");
     packages(&files, &place);
     drop(succeeded(Command::new("cp").arg("-r").arg(scripts.join("guest")).arg(&files).output().expect("cp(1)")));
+    let work = repository_root().join("tests/chaos/work.py");
+    fs::copy(work, files.join("guest/work.py")).expect("the worker of the chaos test");
     for attempt in 1.. {
         let (said, console) = once((&scripts, &image, kernel), &files, &place.path().join(format!("result-{attempt}")));
         if said.done || attempt == ATTEMPTS || !crashed(&console) {

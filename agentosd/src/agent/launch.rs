@@ -173,6 +173,7 @@ impl Task {
             policy: PolicyText::of(&governed.policy),
             own_file,
             timeout_ms: timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+            started_ms: Some(memo::monotonic_ms()),
         };
         let kept = || Ok([(Kept::Memo, memo.sealed()?), (Kept::Uids, self.daemon.uids.lock()?)]);
         let kept = kept().map_err(|error: io::Error| ControlError::NotStarted {

@@ -4,10 +4,10 @@
 use super::denials::Resumed;
 use super::ending::Cause;
 use super::launch::{Begun, Holdings, Ordered};
-use super::now;
 use super::socket::KernelSocket;
 use super::task::{Live, Task};
 use crate::journal;
+use crate::memo;
 use crate::memory::Seat;
 use crate::places::Place;
 use crate::plan::Standing;
@@ -38,8 +38,8 @@ pub(crate) struct Taking {
 }
 
 impl Task {
-    /// Takes it back, and lives its life.
-    pub(crate) async fn take_back(mut self, taking: Taking) {
+    /// Takes it back, says so once its state is known, and lives its life.
+    pub(crate) async fn take_back(mut self, taking: Taking, taken: oneshot::Sender<()>) {
         let Taking { claimed, standing, uid, place, seat } = taking;
         let Claimed { stage, main, holding, mut kept, memo } = claimed;
         let listener = kept.remove(&Kept::Listener);
@@ -65,7 +65,7 @@ impl Task {
         };
         let stopped = !holding.ended && ordered.stage.cgroup.is_stopped(ordered.stage.init_pid).unwrap_or(false);
         let pid = pid_of(&main).ok();
-        let mut live = Live::new(Begun { ordered, main }, holdings, (&self.record.limits, self.began()));
+        let mut live = Live::new(Begun { ordered, main }, holdings, (&self.record.limits, began(memo.started_ms)));
         live.furthers.count_from(holding.last);
         if holding.orphan == Some(Then::Kill) {
             live.cause = Some(Cause::DaemonGone);
@@ -81,14 +81,9 @@ impl Task {
         if stopped {
             drop(self.halt_actions());
         }
+        taken.send(()).unwrap_or(());
         self.event(None, What::TakenBack { absent_ms: holding.absent_ms });
         self.run(Some(live)).await;
-    }
-
-    /// When it was started, as this daemon's clock has it.
-    fn began(&self) -> Instant {
-        let lived = Duration::from_micros(now().0.saturating_sub(self.record.agent.created_us.0));
-        Instant::now().checked_sub(lived).unwrap_or_else(Instant::now)
     }
 
     /// A client that an earlier daemon had.
@@ -137,6 +132,13 @@ impl Live {
         }
         stage.leave();
     }
+}
+
+/// When it was started, on this daemon's clock. Where that is not written down it begins anew.
+fn began(started_ms: Option<u64>) -> Instant {
+    let now = memo::monotonic_ms();
+    let lived = Duration::from_millis(now.saturating_sub(started_ms.unwrap_or(now)));
+    Instant::now().checked_sub(lived).unwrap_or_else(Instant::now)
 }
 
 fn said<T, E: std::error::Error>(attempt: &str, result: Result<T, E>) -> Option<T> {

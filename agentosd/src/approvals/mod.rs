@@ -20,7 +20,7 @@ use protocol::ids::TimeUs;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 pub(crate) use files::StoreError;
@@ -55,7 +55,23 @@ pub(crate) struct Approvals {
 struct Inner {
     next: u64,
     all: BTreeMap<u64, Approval>,
+    /// When those that are open run out. Not by the host's clock, so that one that is set back makes nothing hold longer.
+    ends: BTreeMap<u64, Instant>,
     refused: u64,
+}
+
+impl Inner {
+    /// One that is open or over now.
+    fn put(&mut self, approval: Approval, left: Duration) {
+        let number = approval.id.number();
+        // One that never ends is not open for ever: it is as if it had ended.
+        let end = Instant::now().checked_add(left).filter(|_| is_open(approval.state));
+        match end {
+            Some(end) => self.ends.insert(number, end),
+            None => self.ends.remove(&number),
+        };
+        self.all.insert(number, approval);
+    }
 }
 
 /// An approval that was used up just now, for one action. Only [`Approvals::take`] makes it.
@@ -83,21 +99,30 @@ pub(crate) enum Standing {
 impl Approvals {
     /// Reads what there is.
     pub(crate) fn open(directory: &Path, spans: Spans, notify: Vec<String>) -> Result<Self, StoreError> {
-        let all = files::load(directory)?;
-        let next = all.keys().next_back().map_or(1, |last| last + 1);
-        let inner = Mutex::new(Inner { next, all, refused: 0 });
+        let kept = files::load(directory)?;
+        let next = kept.keys().next_back().map_or(1, |last| last + 1);
+        let mut inner = Inner { next, ..Inner::default() };
+        let now = now();
+        for approval in kept.into_values() {
+            let left = Duration::from_micros(approval.expires_us.0.saturating_sub(now.0));
+            let span = if approval.state == ApprovalState::Approved { spans.valid } else { spans.wait };
+            inner.put(approval, left.min(span));
+        }
+        let inner = Mutex::new(inner);
         Ok(Self { directory: directory.to_owned(), spans, notify, inner, changed: watch::Sender::new(0) })
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = now();
-        for approval in inner.all.values_mut() {
-            if is_open(approval.state) && approval.expires_us <= now {
+        let mut guard = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let (inner, now) = (&mut *guard, Instant::now());
+        inner.ends.retain(|number, end| {
+            let over = *end <= now;
+            if over && let Some(approval) = inner.all.get_mut(number) {
                 approval.state = ApprovalState::Expired;
             }
-        }
-        inner
+            !over
+        });
+        guard
     }
 
     /// Has a person asked about an action, once however often it is asked for. `of` has no name, times and state yet.
@@ -128,7 +153,7 @@ impl Approvals {
         };
         files::save(&self.directory, &approval).map_err(|error| unsaved(&error))?;
         inner.next += 1;
-        inner.all.insert(approval.id.number(), approval.clone());
+        inner.put(approval.clone(), self.spans.wait);
         self.retire(&mut inner);
         drop(inner);
         self.changed.send_modify(|count| *count += 1);
@@ -162,7 +187,7 @@ impl Approvals {
         // On disk first: after a crash it is rather lost than used twice.
         let used = Approval { state: ApprovalState::Used, ..approval.clone() };
         files::save(&self.directory, &used).map_err(|error| unsaved(&error))?;
-        *approval = used;
+        inner.put(used, Duration::ZERO);
         drop(inner);
         self.changed.send_modify(|count| *count += 1);
         Ok(Standing::Approved(Approved { id: id.clone() }))
@@ -172,13 +197,16 @@ impl Approvals {
     pub(crate) async fn decided(&self, id: &ApprovalId) {
         let mut changed = self.changed.subscribe();
         loop {
-            let expires = match self.lock().all.get(&id.number()) {
-                Some(approval) if approval.state == ApprovalState::Pending => approval.expires_us,
-                _ => return,
+            let end = {
+                let inner = self.lock();
+                let pending = |approval: &&Approval| approval.state == ApprovalState::Pending;
+                match inner.all.get(&id.number()).filter(pending).and_then(|_| inner.ends.get(&id.number())) {
+                    Some(end) => *end,
+                    None => return,
+                }
             };
-            let left = Duration::from_micros(expires.0.saturating_sub(now().0)) + Duration::from_millis(1);
             // Either is looked into by the next round.
-            drop(tokio::time::timeout(left, changed.changed()).await);
+            drop(tokio::time::timeout_at(end.into(), changed.changed()).await);
         }
     }
 
@@ -204,7 +232,7 @@ impl Approvals {
             ..approval.clone()
         };
         files::save(&self.directory, &decided).map_err(|error| crate::daemon::internal(&error))?;
-        *approval = decided.clone();
+        inner.put(decided.clone(), self.spans.valid);
         drop(inner);
         self.changed.send_modify(|count| *count += 1);
         Ok(decided)

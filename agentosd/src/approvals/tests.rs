@@ -104,6 +104,21 @@ fn nothing_waits_or_holds_for_ever() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_makes_nothing_hold_longer() {
+    let place = tempfile::tempdir().unwrap();
+    let hours = spans(Duration::from_secs(7200), Duration::from_secs(7200));
+    let before = Approvals::open(place.path(), hours, Vec::new()).unwrap();
+    let ids = ["d1", "d2"].map(|digest| before.want(wanted("a", digest)).unwrap());
+    before.decide(&decision(&ids[1], "d2", true), &caller(0)).unwrap();
+    // To the next daemon they have two hours left: the clock is an hour and more behind.
+    let short = spans(Duration::ZERO, Duration::ZERO);
+    let after = Approvals::open(place.path(), short, Vec::new()).unwrap();
+    for (id, digest) in ids.iter().zip(["d1", "d2"]) {
+        assert_eq!(reason(after.take(id, "a", digest)), RefusalReason::ApprovalTimeout);
+    }
+}
+
+#[test]
 fn a_flood_is_refused_and_counted_and_is_the_floods_own() {
     let place = tempfile::tempdir().unwrap();
     let approvals = open(place.path());

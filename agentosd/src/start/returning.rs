@@ -196,6 +196,6 @@ impl Returning {
         let working = claimed.kept.remove(&Kept::Working);
         let seat = Seat::retake(&daemon.memory, wanted, working).await?;
         let taking = Taking { claimed, standing, uid, place, seat: Some(Arc::new(seat)) };
-        daemon.take_back_running((record, Some(governed)), taking)
+        daemon.take_back_running((record, Some(governed)), taking).await
     }
 }

@@ -1,5 +1,6 @@
 """The tests of the package on this machine, in their order: each line is one promise."""
 
+import clock
 import confinement
 import host
 import install
@@ -25,6 +26,7 @@ if report.run(install.package):
         limits.place, limits.memory, limits.pids, limits.cpu,
         signals.stop_cont_kill,
         restart.daemon_returns, restart.agent_outlives_systemctl, restart.agent_outlives_kill,
+        clock.jumps_lose_nothing, clock.limits_count_what_passed,
         upgrade.replaces_the_daemon, upgrade.loses_no_line,
         uninstall.purge_leaves_nothing, uninstall.can_be_installed_again,
     ]

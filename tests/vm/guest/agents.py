@@ -12,12 +12,12 @@ POLICIES = Path("/root/policies")
 OPTIONAL = "optional_layers: [landlock_truncate, landlock_ioctl, landlock_scope, memfd_noexec]\n"
 
 
-def policy(name, limits=""):
-    """A file with `base` and these limits, and where the kernel is old with what it can do without."""
+def policy(name, limits="", profile="base", more=""):
+    """A file with the profile, these limits and more, and where the kernel is old with what it can do without."""
     POLICIES.mkdir(mode=0o700, exist_ok=True)
     file = POLICIES / f"{name}.yaml"
     optional = OPTIONAL if host.old_kernel() else ""
-    file.write_text(f"extends: [base]\nprocess: {{limits: {{{limits}}}}}\n{optional}")
+    file.write_text(f"extends: [{profile}]\nprocess: {{limits: {{{limits}}}}}\n{more}{optional}")
     return file
 
 
