@@ -30,10 +30,13 @@ pub(super) fn private_key(bytes: &[u8], at: usize) -> Option<Hit> {
     last.or(key_ends).map(|end| Hit { kind: PiiKind::Secret, start: at, end })
 }
 
-/// A line of dashes and words: its label, and where it ends.
+/// A line of dashes and words: its label, and where it ends. Labels of keys are in capitals, so that no label holds what stands
+/// for something that was taken out before.
 fn line<'b>(bytes: &'b [u8], at: usize, word: &[u8]) -> Option<(&'b [u8], usize)> {
     let label = bytes[at..].strip_prefix(DASHES)?.strip_prefix(word)?;
-    let length = label.windows(DASHES.len()).take(LABEL).position(|window| window == DASHES)?;
+    let is_of_label = |byte: &u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || *byte == b' ';
+    let length = label.iter().take(LABEL).take_while(|byte| is_of_label(byte)).count();
+    label[length..].starts_with(DASHES).then_some(())?;
     let start = at + DASHES.len() + word.len();
     Some((&label[..length], start + length + DASHES.len()))
 }
