@@ -271,3 +271,54 @@ fn a_bad_file_is_named_and_others_start_and_files_are_read_again_when_asked() {
     assert!(!refused.status.success() && stderr(&refused).contains("mode 0777"), "{}", stderr(&refused));
     assert!(services(&daemon).contains_key("good"), "what runs is still looked after");
 }
+
+#[test]
+fn what_stays_ended_stays_so_with_the_next_daemon() {
+    if !tests::is_root() {
+        return;
+    }
+    let again = "restart: always\n";
+    let fails = format!("command: [sh, -c, \"exit 3\"]\n{again}max_restarts: 1\n");
+    let sleeps = format!("{SLEEPS}{again}");
+    let brief = "command: [\"true\"]\n";
+    let waits = "command: [sleep, \"5\"]\n";
+    let files =
+        [("brief", brief), ("fails", &*fails), ("killed", &*sleeps), ("runs", &*sleeps), ("waits", waits)];
+    let (daemon, files) = started(&files, "");
+    wait_for(&daemon, "killed", "running");
+    drop(succeeded(daemon.agentctl(&["kill", "-s", "TERM", "killed"])));
+    let ended: BTreeMap<_, _> =
+        ["brief", "fails", "killed"].map(|name| (name, wait_for(&daemon, name, "ended")["why"].clone())).into();
+    let running = pid(&daemon, "runs");
+    assert_eq!(wait_for(&daemon, "waits", "running")["state"], "running");
+    let waiting = pid(&daemon, "waits");
+    daemon.crash();
+    // It ends while nobody is there.
+    wait_until("its end", SOON, || !judge::process_exists(waiting.as_raw_nonzero().get()));
+    daemon.start_again();
+    let why = wait_for(&daemon, "waits", "ended")["why"].clone();
+    assert!(why.as_str().is_some_and(|why| why.contains("restart: no")), "{why}");
+    // After a crash, and after an end on purpose.
+    for again in [Daemon::crash_and_restart, |daemon: &Daemon| {
+        daemon.leave();
+        daemon.start_again();
+    }] {
+        again(&daemon);
+        wait_for(&daemon, "runs", "running");
+        for (name, why) in &ended {
+            let line = wait_for(&daemon, name, "ended");
+            assert_eq!(&line["why"], why, "{name}");
+        }
+    }
+    assert_eq!(pid(&daemon, "runs"), running, "control: it went on");
+    let starts_of = |name| starts(&daemon, name).len();
+    assert_eq!(["brief", "killed", "fails", "waits"].map(starts_of), [1, 1, 2, 1]);
+    // Until somebody starts it, or says something else in its file.
+    drop(succeeded(daemon.agentctl(&["services", "start", "killed"])));
+    wait_for(&daemon, "killed", "running");
+    daemon.leave();
+    write(files.path(), "brief", &format!("{SLEEPS}\n"), 0o644);
+    daemon.start_again();
+    wait_for(&daemon, "brief", "running");
+    wait_for(&daemon, "killed", "running");
+}

@@ -305,7 +305,7 @@ fn assemble(
         denials,
         checks,
         places: Places::new(places),
-        services: Services::new(config.agents_dir.clone()),
+        services: Services::new(config.agents_dir.clone(), grounds.state.path.join("services")),
         alive: weak,
         ending: AtomicBool::new(false),
         config,

@@ -7,6 +7,8 @@
 mod blank;
 mod version;
 
+pub(crate) use version::set_aside;
+
 use blank::{BLANK, Blank};
 use protocol::agent::{Agent, Limits};
 use protocol::denial::Completeness;
@@ -334,7 +336,7 @@ fn directory_numbers(path: &Path) -> io::Result<Vec<u64>> {
 }
 
 /// Replaces a file so that a reader sees the old or the new one, also after a power failure.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;

@@ -15,7 +15,9 @@ impl Digest {
         &self.0
     }
 
-    pub(crate) fn of_text(text: &str) -> Self {
+    /// Of one text.
+    #[must_use]
+    pub fn of_text(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }
 

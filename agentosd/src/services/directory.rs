@@ -4,6 +4,7 @@ use super::account;
 use super::file::{AgentFile, MAX_BYTES};
 use super::graph;
 use crate::caller::Caller;
+use policies::Digest;
 use protocol::ids::AgentName;
 use rustix::fs::{CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
@@ -26,6 +27,8 @@ pub(super) struct Spec {
     pub(super) file: AgentFile,
     /// In whose name.
     pub(super) caller: Caller,
+    /// The SHA-256 of its text.
+    pub(super) digest: String,
 }
 
 /// What there is.
@@ -74,9 +77,10 @@ fn names(directory: &OwnedFd) -> rustix::io::Result<Vec<String>> {
 
 fn one(directory: impl AsFd, path: &Path, stem: &str) -> Result<(AgentName, Spec), String> {
     let name = AgentName::parse(stem).map_err(|error| format!("its name is the agent's: {error}"))?;
-    let file = AgentFile::parse(&text(directory, path, &format!("{stem}.yaml"))?)?;
+    let text = text(directory, path, &format!("{stem}.yaml"))?;
+    let file = AgentFile::parse(&text)?;
     let caller = account::of(&file.user)?;
-    Ok((name, Spec { file, caller }))
+    Ok((name, Spec { file, caller, digest: Digest::of_text(&text).to_string() }))
 }
 
 /// The text of a regular file that root alone writes.

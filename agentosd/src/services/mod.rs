@@ -13,6 +13,7 @@ mod directory;
 mod file;
 mod graph;
 mod health;
+mod kept;
 mod orders;
 mod restart;
 mod supervise;
@@ -23,6 +24,7 @@ use crate::journal;
 use crate::registry::SUGGESTED;
 use board::Board;
 use directory::{Found, Spec};
+use kept::Keeping;
 use protocol::agent::State;
 use protocol::error::ControlError;
 use protocol::ids::AgentName;
@@ -41,6 +43,7 @@ pub(crate) use file::AgentFile;
 #[derive(Debug)]
 pub(crate) struct Services {
     directory: PathBuf,
+    keeping: Keeping,
     board: Board,
     table: Mutex<Table>,
 }
@@ -61,9 +64,9 @@ struct Supervised {
 }
 
 impl Services {
-    /// Of this directory. Nothing is read yet.
-    pub(crate) fn new(directory: PathBuf) -> Self {
-        Self { directory, board: Board::default(), table: Mutex::default() }
+    /// Of this directory; what is known of them is kept in the other. Nothing is read yet.
+    pub(crate) fn new(directory: PathBuf, kept: PathBuf) -> Self {
+        Self { directory, keeping: Keeping::new(kept), board: Board::default(), table: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -108,10 +111,11 @@ impl Services {
             stays
         });
         self.board.retain(|name| there.contains(name));
+        self.keeping.retain(&there);
         // All lines stand before anybody looks whether what it depends on runs.
         let new: Vec<_> = taken.into_iter().filter(|one| self.is_to_begin(table, one)).collect();
         new.iter().for_each(|(name, spec)| self.board.put(board::fresh(name, self.file(name.as_str()), spec)));
-        new.into_iter().for_each(|(name, spec)| begin(table, daemon, name, spec));
+        new.into_iter().for_each(|(name, spec)| self.begin(table, daemon, (name, spec)));
     }
 
     /// Whether one that is taken has nobody who looks after it; one who does hears of what changed.
@@ -158,7 +162,8 @@ impl Services {
             }
         };
         self.board.put(board::fresh(name, line.file.clone(), &spec));
-        begin(&mut table, daemon, name.clone(), spec);
+        self.keeping.forget(name);
+        self.begin(&mut table, daemon, (name.clone(), spec));
         Ok(())
     }
 
@@ -190,16 +195,17 @@ impl Services {
         table.ending = true;
         table.all.values().for_each(|supervised| supervised.task.abort());
     }
-}
 
-/// Begins to look after one.
-fn begin(table: &mut Table, daemon: &Arc<Daemon>, name: AgentName, spec: Arc<Spec>) {
-    if table.ending {
-        return;
-    }
-    let (spec, follow) = watch::channel(spec);
-    let task = tokio::spawn(Supervisor::new(Arc::clone(daemon), name.clone(), follow).run()).abort_handle();
-    if let Some(before) = table.all.insert(name, Supervised { spec, task }) {
-        before.task.abort();
+    /// Begins to look after one.
+    fn begin(&self, table: &mut Table, daemon: &Arc<Daemon>, (name, spec): (AgentName, Arc<Spec>)) {
+        if table.ending {
+            return;
+        }
+        let (spec, follow) = watch::channel(spec);
+        let supervisor = Supervisor::new(Arc::clone(daemon), (name.clone(), self.keeping.clone()), follow);
+        let task = tokio::spawn(supervisor.run()).abort_handle();
+        if let Some(before) = table.all.insert(name, Supervised { spec, task }) {
+            before.task.abort();
+        }
     }
 }

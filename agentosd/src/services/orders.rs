@@ -52,8 +52,8 @@ impl Orders {
         self.last.note(event);
     }
 
-    /// More has happened than is held for us: it is in the files.
-    async fn catch_up(&mut self) {
+    /// More has happened than is held for us, or before we followed: it is in the files.
+    pub(super) async fn catch_up(&mut self) {
         self.log.flushed().await;
         let Self { log, seen, last, .. } = self;
         let read = tokio::task::block_in_place(|| {

@@ -6,8 +6,10 @@
 use super::file::{AgentFile, Restart};
 use policies::TimeSpan;
 use protocol::agent::{Exit, ExitReason};
+use protocol::ids::TimeUs;
+use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// After a run of this length the next wait is the shortest again.
 const STEADY: Duration = Duration::from_secs(10 * 60);
@@ -48,25 +50,28 @@ pub(super) enum Decision {
     Stay(String),
 }
 
-/// What came before, since the daemon's start.
-#[derive(Clone, Debug, Default)]
+/// What came before, since the host was booted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct History {
     /// Restarts that were decided within the window.
-    restarts: VecDeque<Instant>,
+    restarts: VecDeque<TimeUs>,
     /// Since a run that was steady.
     streak: u32,
 }
 
 impl History {
     /// Decides, and takes the decision down.
-    pub(super) fn decide(&mut self, file: &AgentFile, end: &End, now: Instant) -> Decision {
+    pub(super) fn decide(&mut self, file: &AgentFile, end: &End, now: TimeUs) -> Decision {
         if let Some(why) = stays(file.restart, end) {
             return Decision::Stay(why.to_owned());
         }
         if end.ran >= STEADY {
             self.streak = 0;
         }
-        while self.restarts.front().is_some_and(|then| now.duration_since(*then) >= file.restart_window) {
+        // A clock that was set back makes no restart one of the future, which would count for longer than the window.
+        self.restarts.iter_mut().for_each(|then| *then = now.min(*then));
+        let since = |then: &TimeUs| Duration::from_micros(now.0 - then.0);
+        while self.restarts.front().is_some_and(|then| since(then) >= file.restart_window) {
             self.restarts.pop_front();
         }
         let before = u32::try_from(self.restarts.len()).unwrap_or(u32::MAX);
@@ -142,7 +147,7 @@ mod tests {
     }
 
     fn again(file: &AgentFile, end: &End) -> bool {
-        matches!(History::default().decide(file, end, Instant::now()), Decision::Again { .. })
+        matches!(History::default().decide(file, end, TimeUs(0)), Decision::Again { .. })
     }
 
     #[test]
@@ -181,7 +186,7 @@ mod tests {
     #[test]
     fn waits_double_up_to_the_longest_and_begin_anew_after_a_steady_run() {
         let file = file("restart: always\nmax_restarts: 100\nrestart_window: 2d\nbackoff: {first: 1s, most: 60s}");
-        let (mut history, now) = (History::default(), Instant::now());
+        let (mut history, now) = (History::default(), TimeUs(0));
         let mut waits = |end: &End| match history.decide(&file, end, now) {
             Decision::Again { after, .. } => after.as_secs(),
             Decision::Stay(why) => panic!("{why}"),
@@ -196,13 +201,15 @@ mod tests {
     #[test]
     fn only_so_many_within_the_window() {
         let file = file("restart: always\nmax_restarts: 2\nrestart_window: 1m");
-        let (mut history, start) = (History::default(), Instant::now());
+        let mut history = History::default();
         let mut at =
-            |second| history.decide(&file, &end(ExitReason::Finished, Some(1)), start + Duration::from_secs(second));
+            |second: u64| history.decide(&file, &end(ExitReason::Finished, Some(1)), TimeUs(second * 1_000_000));
         assert!(matches!(at(0), Decision::Again { number: 1, .. }));
         assert!(matches!(at(30), Decision::Again { number: 2, .. }));
         let Decision::Stay(why) = at(59) else { panic!("a third one") };
         assert!(why.contains("2 times within 1m"), "{why}");
         assert!(matches!(at(60), Decision::Again { number: 2, .. }), "the first is out of the window");
+        assert!(matches!(at(10), Decision::Stay(_)), "the clock was set back");
+        assert!(matches!(at(70), Decision::Again { number: 1, .. }), "and they count for no longer than the window");
     }
 }

@@ -5,8 +5,9 @@ use super::board::{self, stands};
 use super::directory::Spec;
 use super::file::Restart;
 use super::health::{self, News};
+use super::kept::{Keeping, Known};
 use super::orders::Orders;
-use super::restart::{Decision, End, History, WantedBy, how, words};
+use super::restart::{Decision, End, WantedBy, how, words};
 use crate::agent::{Handle, Request, SignalOrder, now};
 use crate::daemon::Daemon;
 use crate::journal;
@@ -19,7 +20,7 @@ use protocol::service::{Health, Service, ServiceState};
 use protocol::signal::Signal;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// Looks after one agent.
@@ -28,25 +29,52 @@ pub(super) struct Supervisor {
     daemon: Arc<Daemon>,
     name: AgentName,
     spec: watch::Receiver<Arc<Spec>>,
-    history: History,
+    keeping: Keeping,
+    known: Known,
     /// The daemon waits at its end until this is dropped, as the last.
     _alive: Option<mpsc::Sender<()>>,
 }
 
 impl Supervisor {
-    pub(super) fn new(daemon: Arc<Daemon>, name: AgentName, spec: watch::Receiver<Arc<Spec>>) -> Self {
+    pub(super) fn new(
+        daemon: Arc<Daemon>,
+        (name, keeping): (AgentName, Keeping),
+        spec: watch::Receiver<Arc<Spec>>,
+    ) -> Self {
         let alive = daemon.alive();
-        Self { daemon, name, spec, history: History::default(), _alive: alive }
+        let known = keeping.of(&name, &spec.borrow());
+        Self { daemon, name, spec, keeping, known, _alive: alive }
     }
 
     /// Until the agent stays ended.
     pub(super) async fn run(mut self) {
+        if let Some(why) = self.known.ended.take().filter(|_| !self.runs()) {
+            return self.show(|line| stands(line, ServiceState::Ended, Some(why), None));
+        }
         loop {
             self.dependencies().await;
             let (run, end) = self.once().await;
             let Some(after) = self.decide(run, &end) else { return };
             tokio::time::sleep(after).await;
         }
+    }
+
+    /// Whether there is an agent of the name that lives, or that nobody has decided about.
+    fn runs(&self) -> bool {
+        let owner = self.spec.borrow().caller.clone();
+        let found = self.daemon.registry.find(&self.name, &owner).ok();
+        found.is_some_and(|handle| handle.look(|agent| agent.state) != State::Exited || self.is_open(&handle))
+    }
+
+    /// Whether it is to be decided what follows the end of this run: an earlier daemon has started it, and has not seen it end. What
+    /// that one has ended itself is to be started.
+    fn is_open(&self, handle: &Handle) -> bool {
+        let ended_by_us = |exit: &Exit| exit.reason == ExitReason::DaemonGone;
+        self.known.run == Some(handle.id()) && !handle.look(|agent| agent.exit.as_ref().is_some_and(ended_by_us))
+    }
+
+    fn keep(&self) {
+        self.keeping.keep(&self.name, (&self.spec.borrow(), &self.known));
     }
 
     fn show(&self, change: impl FnOnce(&mut Service)) {
@@ -79,14 +107,24 @@ impl Supervisor {
 
     /// From its start to its end.
     async fn once(&mut self) -> (Option<AgentId>, End) {
+        let known = self.known.run;
         let spec = Arc::clone(&self.spec.borrow_and_update());
         self.show(|line| {
             stands(line, ServiceState::Starting, None, None);
             line.owner = spec.caller.uid;
         });
-        let orders = Orders::follow(&self.daemon.events, &self.name);
+        let mut orders = Orders::follow(&self.daemon.events, &self.name);
         match self.start(&spec).await {
-            Ok(handle) => (Some(handle.id()), self.attend(&handle, &spec, orders).await),
+            Ok(handle) => {
+                if known == Some(handle.id()) {
+                    // What an operator has ordered may have been heard by the daemon before.
+                    orders.catch_up().await;
+                } else {
+                    self.known.run = Some(handle.id());
+                    self.keep();
+                }
+                (Some(handle.id()), self.attend(&handle, &spec, orders).await)
+            }
             Err(error) => {
                 let detail = error.to_string();
                 let exit = Exit { code: None, signal: None, reason: ExitReason::NotStarted, detail };
@@ -103,7 +141,7 @@ impl Supervisor {
             if owner != caller.uid {
                 return Err(ControlError::NameInUse { name: self.name.to_string(), state });
             }
-            if state != State::Exited {
+            if state != State::Exited || self.is_open(&handle) {
                 return Ok(handle);
             }
             handle.ask(|answer| Request::Remove { force: false, caller: caller.clone(), answer }).await?;
@@ -173,7 +211,7 @@ impl Supervisor {
     /// What follows the end; after which time it begins again.
     fn decide(&mut self, run: Option<AgentId>, end: &End) -> Option<Duration> {
         let spec = Arc::clone(&self.spec.borrow());
-        let decision = self.history.decide(&spec.file, end, Instant::now());
+        let decision = self.known.history.decide(&spec.file, end, now());
         let ended = match end.exit.reason {
             ExitReason::NotStarted => format!("not started: {}", end.exit.detail),
             _ if end.wanted_by == WantedBy::Health => "ended, because it was unhealthy".to_owned(),
@@ -184,6 +222,8 @@ impl Supervisor {
                 let (most, window) = (spec.file.max_restarts, words(spec.file.restart_window));
                 let outcome =
                     format!("{ended}; starts again in {} (restart {number} of {most} within {window})", words(after));
+                (self.known.run, self.known.ended) = (None, None);
+                self.keep();
                 self.event(run, What::Restart { outcome: outcome.clone() });
                 let next = TimeUs(now().0.saturating_add(u64::try_from(after.as_micros()).unwrap_or(u64::MAX)));
                 self.show(|line| {
@@ -194,6 +234,11 @@ impl Supervisor {
             }
             Decision::Stay(why) => {
                 let outcome = format!("{ended}; stays ended: {why}");
+                // What ends with the daemon begins with the next.
+                if end.exit.reason != ExitReason::DaemonGone {
+                    (self.known.run, self.known.ended) = (None, Some(outcome.clone()));
+                    self.keep();
+                }
                 self.event(run, What::Restart { outcome: outcome.clone() });
                 self.show(|line| stands(line, ServiceState::Ended, Some(outcome), None));
                 None

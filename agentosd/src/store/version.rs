@@ -38,7 +38,7 @@ pub(super) fn check(root: &Path) -> Result<(), StoreError> {
 }
 
 /// Moves a file that cannot be read out of the way, and says so: nothing is lost, and nothing stops the start.
-pub(super) fn set_aside(path: &Path, why: &str) -> Result<(), StoreError> {
+pub(crate) fn set_aside(path: &Path, why: &str) -> Result<(), StoreError> {
     let mut numbered = (1..MOST_ASIDE).map(|number| named(path, number));
     let aside = numbered.find(|aside| !aside.exists()).unwrap_or_else(|| named(path, MOST_ASIDE));
     fs::rename(path, &aside).map_err(fail("set aside", path))?;
