@@ -282,8 +282,7 @@ fn what_stays_ended_stays_so_with_the_next_daemon() {
     let sleeps = format!("{SLEEPS}{again}");
     let brief = "command: [\"true\"]\n";
     let waits = "command: [sleep, \"5\"]\n";
-    let files =
-        [("brief", brief), ("fails", &*fails), ("killed", &*sleeps), ("runs", &*sleeps), ("waits", waits)];
+    let files = [("brief", brief), ("fails", &*fails), ("killed", &*sleeps), ("runs", &*sleeps), ("waits", waits)];
     let (daemon, files) = started(&files, "");
     wait_for(&daemon, "killed", "running");
     drop(succeeded(daemon.agentctl(&["kill", "-s", "TERM", "killed"])));

@@ -147,6 +147,8 @@ reasons! {
     NotAvailable = "not_available",
     /// The agent is stopped or has ended.
     AgentNotRunning = "agent_not_running",
+    /// The agent was stopped or ended while it was done. How much of it was done nobody knows.
+    Interrupted = "interrupted",
     /// Too many of the agent's actions are under way.
     Busy = "busy",
     /// The audit log cannot be written, so nothing may be done.

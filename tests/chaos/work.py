@@ -45,9 +45,10 @@ while True:
         there = os.path.exists(path) and open(path).read() == str(number)
         say(done=number, seq=reply["audit_seq"], there=there)
     else:
-        say(refused=reply.get("error", {}).get("reason", str(reply)))
-        # What nobody allowed is not there.
-        if os.path.exists(path):
+        reason = reply.get("error", {}).get("reason", str(reply))
+        say(refused=reason)
+        # What nobody allowed, or nobody began, is not there.
+        if reason != "interrupted" and os.path.exists(path):
             say(wrong=path)
         time.sleep(0.02)
     try:

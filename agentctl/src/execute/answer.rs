@@ -81,6 +81,7 @@ fn code_of(error: &ActionError) -> u8 {
         | R::Timeout
         | R::NotAvailable
         | R::Busy
+        | R::Interrupted
         | R::AuditUnavailable
         | R::Internal => exit_code::FAILED,
     }

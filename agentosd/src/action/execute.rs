@@ -1,7 +1,7 @@
 //! One request, from the door to the reply.
 
 use super::asked::{self, Asked, Asker, without_effect};
-use super::governed::{Governed, not_running};
+use super::governed::{Governed, interrupted, not_running};
 use super::perform::{self, Prepared};
 use super::{held, violating};
 use crate::caller::Caller;
@@ -215,8 +215,13 @@ async fn finish(daemon: &Arc<Daemon>, governed: &Governed, (ready, about): (Read
     let done = tokio::select! {
         biased;
         done = perform::perform(daemon, governed, ready) => done,
-        () = governed.running.halted() => Err(not_running()),
+        () = governed.running.halted() => Err(interrupted()),
     };
+    // Its process was killed, and that was heard first.
+    let done = done.map_err(|refusal| match refusal.reason {
+        RefusalReason::Internal if governed.running.is_halted() => interrupted(),
+        _ => refusal,
+    });
     let mut outcome = Record::new(Kind::Outcome, about.attempted);
     outcome.agent = about.agent;
     outcome.request_id = Some(about.request_id.clone());

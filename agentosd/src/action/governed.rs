@@ -222,6 +222,11 @@ impl Running {
         self.open.send_replace(true);
     }
 
+    /// Whether the agent is stopped or has ended.
+    pub(crate) fn is_halted(&self) -> bool {
+        !*self.open.borrow()
+    }
+
     /// Returns when the agent is stopped or ends.
     pub(crate) async fn halted(&self) {
         // The sender is our own, so that it cannot be gone.
@@ -256,6 +261,12 @@ impl Drop for PlaceTaken {
 /// The refusal of an agent that is stopped or has ended.
 pub(crate) fn not_running() -> Refusal {
     Refusal::new(RefusalReason::AgentNotRunning, "the agent is stopped or has ended, so nothing is done for it")
+}
+
+/// What was begun and cut off.
+pub(crate) fn interrupted() -> Refusal {
+    let message = "the agent was stopped or ended while it was done; it may have been done, or a part of it";
+    Refusal::new(RefusalReason::Interrupted, message)
 }
 
 #[cfg(test)]
