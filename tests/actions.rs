@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
-use tests::{Agent, Daemon, Launch, ask, ask_all, done, refused, stdout, succeeded};
+use std::time::Duration;
+use tests::{Agent, Daemon, Launch, ask, ask_all, done, judge, refused, stderr, stdout, succeeded, wait_until};
 
 /// A directory that agents reach by actions only, and a workspace.
 struct Place {
@@ -309,7 +310,7 @@ fn nobody_gets_away_with_a_forbidden_act_by_hanging_up() {
     let agent = daemon.spawn(&Launch::new(&policy).name("rude"), &["/bin/sleep", "600"]);
     let rude = "import json,socket\ns=socket.socket(socket.AF_UNIX);s.connect('/run/agentos/kernel.sock')\ns.sendall(json.dumps({'method':'io.agentos.Kernel.Execute','parameters':{'action':'file_read','params':{'path':'/etc/hostname'}}}).encode()+b'\\0');s.close()";
     drop(agent.exec(&["/usr/bin/python3", "-c", rude]));
-    tests::wait_until("the end", std::time::Duration::from_secs(10), || agent.state() == "exited");
+    wait_until("the end", Duration::from_secs(10), || agent.state() == "exited");
 }
 
 #[test]
@@ -322,4 +323,31 @@ fn a_program_is_ended_when_its_time_is_up() {
     let agent = daemon.spawn(&Launch::new(&policy), &["/bin/sleep", "600"]);
     let sleep = json!({"action": "process_exec", "params": {"argv": ["sleep", "30"], "timeout_ms": 300}});
     assert_eq!(refused(&agent, &sleep), "timeout");
+}
+
+#[test]
+fn what_a_stop_cuts_off_is_not_called_undone() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::start();
+    let policy = daemon.policy("extends: [python]\npolicies: [{action: process_exec, exec: [/usr/bin/sleep]}]\n");
+    let agent = daemon.spawn(&Launch::new(&policy).name("cut"), &["/bin/sleep", "600"]);
+    let sleep = ["execute", "--agent", "cut", "process_exec", "argv:=[\"sleep\", \"31.25\"]"];
+    let sleeps = || {
+        let all = judge::uid_processes(agent.uid());
+        all.into_iter().any(|pid| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.ends_with(b"31.25\0")))
+    };
+    let told = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| daemon.agentctl(&sleep));
+        wait_until("the program", Duration::from_secs(10), sleeps);
+        drop(succeeded(agent.tell(&["stop"])));
+        asking.join().expect("agentctl")
+    });
+    assert_eq!(told.status.code(), Some(1), "{}", stderr(&told));
+    assert!(stderr(&told).contains("reason: interrupted"), "{}", stderr(&told));
+    // Control: what is asked for while it is stopped is not begun.
+    let refused = daemon.agentctl(&sleep);
+    assert_eq!(refused.status.code(), Some(4), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("reason: agent_not_running") && !sleeps(), "{}", stderr(&refused));
 }
