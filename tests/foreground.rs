@@ -55,7 +55,7 @@ fn foreground_commands_wait_for_the_next_daemon_and_end_as_if_nothing_had_been()
         let run = run.wait_with_output().expect("our own child");
         assert_eq!(run.status.code(), Some(7), "run, {how}: {}", stderr(&run));
         assert_eq!(stdout(&run), "got it\n", "{how}");
-        let told = stderr(&run).matches(&format!("{how} goes on, confined as before")).count();
+        let told = stderr(&run).matches(&format!("what runs of {how} is confined as before")).count();
         assert_eq!(told, 1, "{how}: {}", stderr(&run));
         let waiting = waiting.wait_with_output().expect("our own child");
         assert_eq!(waiting.status.code(), Some(7), "wait, {how}: {}", stderr(&waiting));

@@ -222,7 +222,9 @@ fn a_bad_file_is_named_and_others_start_and_files_are_read_again_when_asked() {
     let (daemon, directory) = started(&files, GROUP_LINE);
     let directory = directory.path();
     write(directory, "writable", SLEEPS, 0o664);
-    drop(succeeded(daemon.agentctl(&["services", "reload"])));
+    let told = daemon.agentctl(&["services", "reload"]);
+    assert_eq!(told.status.code(), Some(1), "{}", stderr(&told));
+    assert!(["slip.yaml: ", "circle-a.yaml: ", "writable.yaml: "].iter().all(|file| stderr(&told).contains(file)));
     let all = services(&daemon);
     for (name, said) in [
         ("slip", "line 2"),
@@ -252,7 +254,7 @@ fn a_bad_file_is_named_and_others_start_and_files_are_read_again_when_asked() {
     write(directory, "good", "command: []\n", 0o644);
     fs::remove_file(directory.join("leaves.yaml")).expect("our own file");
     let before = pid(&daemon, "leaves");
-    drop(succeeded(daemon.agentctl(&["services", "reload"])));
+    assert!(stderr(&daemon.agentctl(&["services", "reload"])).contains("good.yaml: "));
     wait_for(&daemon, "slip", "running");
     wait_for(&daemon, "later", "running");
     let all = services(&daemon);
@@ -262,7 +264,7 @@ fn a_bad_file_is_named_and_others_start_and_files_are_read_again_when_asked() {
     assert_eq!(pid(&daemon, "leaves"), before, "and it goes on");
     // It is taken up again, not started beside itself.
     write(directory, "leaves", SLEEPS, 0o644);
-    drop(succeeded(daemon.agentctl(&["services", "reload"])));
+    assert_eq!(daemon.agentctl(&["services", "reload"]).status.code(), Some(1));
     wait_for(&daemon, "leaves", "running");
     assert_eq!(pid(&daemon, "leaves"), before);
 
@@ -282,12 +284,23 @@ fn what_stays_ended_stays_so_with_the_next_daemon() {
     let sleeps = format!("{SLEEPS}{again}");
     let brief = "command: [\"true\"]\n";
     let waits = "command: [sleep, \"5\"]\n";
-    let files = [("brief", brief), ("fails", &*fails), ("killed", &*sleeps), ("runs", &*sleeps), ("waits", waits)];
+    let pauses = "command: [\"false\"]\nrestart: always\nbackoff: {first: 1m, most: 1m}\n";
+    let files = [
+        ("brief", brief),
+        ("pauses", pauses),
+        ("fails", &*fails),
+        ("killed", &*sleeps),
+        ("runs", &*sleeps),
+        ("waits", waits),
+    ];
     let (daemon, files) = started(&files, "");
     wait_for(&daemon, "killed", "running");
     drop(succeeded(daemon.agentctl(&["kill", "-s", "TERM", "killed"])));
-    let ended: BTreeMap<_, _> =
-        ["brief", "fails", "killed"].map(|name| (name, wait_for(&daemon, name, "ended")["why"].clone())).into();
+    wait_for(&daemon, "pauses", "pausing");
+    drop(succeeded(daemon.agentctl(&["kill", "pauses"])));
+    let ended: BTreeMap<_, _> = ["brief", "fails", "killed", "pauses"]
+        .map(|name| (name, wait_for(&daemon, name, "ended")["why"].clone()))
+        .into();
     let running = pid(&daemon, "runs");
     assert_eq!(wait_for(&daemon, "waits", "running")["state"], "running");
     let waiting = pid(&daemon, "waits");
@@ -311,7 +324,7 @@ fn what_stays_ended_stays_so_with_the_next_daemon() {
     }
     assert_eq!(pid(&daemon, "runs"), running, "control: it went on");
     let starts_of = |name| starts(&daemon, name).len();
-    assert_eq!(["brief", "killed", "fails", "waits"].map(starts_of), [1, 1, 2, 1]);
+    assert_eq!(["brief", "killed", "fails", "pauses", "waits"].map(starts_of), [1, 1, 2, 1, 1]);
     // Until somebody starts it, or says something else in its file.
     drop(succeeded(daemon.agentctl(&["services", "start", "killed"])));
     wait_for(&daemon, "killed", "running");

@@ -201,17 +201,23 @@ fn damaged_state_is_set_aside_and_a_newer_daemons_is_left_alone() {
     let id = agent.inspect()["agent"]["id"].as_u64().expect("an id");
     let state = daemon.place().join("state");
     let record = state.join(format!("agents/{id}/record.jsonl"));
+    let over = daemon.spawn(&Launch::new("base"), &["true"]);
+    wait_until("its end", SOON, || over.state() == "exited");
+    let ended = state.join(format!("agents/{}/record.jsonl", over.inspect()["agent"]["id"]));
     daemon.crash();
-    for (file, damage) in [(&record, &b"\xff{half"[..]), (&state.join("next-id"), b"x"), (&state.join("version"), b"")]
+    let files = ["next-id", "stage.key", "version"].map(|file| state.join(file));
+    for (file, damage) in
+        [(&record, &b"\xff{half"[..]), (&ended, b"{{{"), (&files[0], b"x"), (&files[1], b"zzz"), (&files[2], b"")]
     {
         assert!(file.exists(), "control: {}", file.display());
         fs::write(file, damage).expect("damage");
     }
     daemon.start_again();
     let log = daemon.log();
-    for file in ["record.jsonl", "next-id", "version"] {
+    for file in ["record.jsonl", "next-id", "stage.key", "version"] {
         assert!(log.contains(&format!("{file}.damaged-1")), "{file} is named: {log}");
     }
+    assert!(log.contains(&format!("{}.damaged-1", ended.display())), "{log}");
     assert_eq!(fs::read(record.with_extension("jsonl.damaged-1")).expect("set aside"), b"\xff{half");
     is_whole(&daemon, &agent);
     let next = daemon.spawn(&Launch::new("base"), &["sleep", "1000"]);
@@ -290,7 +296,9 @@ fn a_stage_that_cannot_be_claimed_ends_with_its_agent() {
     let stage: i32 = parent(init);
     assert!(judge::status_line(stage, "Name").is_some_and(|name| name == "agentos-stage"), "the control");
     daemon.crash();
-    fs::write(daemon.place().join("state/stage.key"), "damaged").expect("the key");
+    for file in ["state/stage.key", "run/stage.key"] {
+        fs::write(daemon.place().join(file), "damaged").expect("the key");
+    }
     daemon.start_again();
     let gone = |pid| !judge::process_exists(pid) || judge::process_state(pid) == Some('Z');
     wait_until("both to end", SOON, || gone(stage) && gone(agent.pid()));

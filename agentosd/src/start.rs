@@ -2,6 +2,7 @@
 
 mod audit;
 mod ending;
+mod halted;
 mod host;
 mod leftovers;
 mod programs;
@@ -96,11 +97,11 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     let served = runtime.block_on(serve_until_told(flags, (config, spawner)));
     // Everything is put away. A thread may still wait for a caller's file system, which must not keep us.
     runtime.shutdown_timeout(LAST_WORK);
-    let Served { ending, terminated, gate, _grounds } = served?;
+    let Served { ending, terminated, gate, grounds } = served?;
     // Nothing runs any more that could have a record.
     let closed = audit::close(gate);
     match ending {
-        Ending::Broken(why) => Err(IntegrityFailure(why).into()),
+        Ending::Broken(why) => Err(audit::broken(&grounds.state.path, &why).into()),
         _ if closed.is_err() => closed.map(|()| ExitCode::FAILURE),
         Ending::Replaced => Err(ending::become_the_next(&program, terminated)),
         Ending::Whole | Ending::Leaving => Ok(ExitCode::SUCCESS),
@@ -134,7 +135,7 @@ struct Served {
     terminated: bool,
     gate: Arc<Gate>,
     /// Another daemon begins when they are let go, and finds the log closed.
-    _grounds: Grounds,
+    grounds: Grounds,
 }
 
 /// Who keeps the control socket.
@@ -161,21 +162,28 @@ async fn serve_until_told(flags: &Flags, (config, spawner): (Config, Spawner)) -
     room::name_limits(&grounds.hierarchies, config.max_agents);
     let store = Store::open(&grounds.state.path)?;
     let gate = audit::open(&grounds.state.path, &config);
-    let mut running = returning::find(&grounds.claims).await?;
-    let gate = match gate {
+    let state = &grounds.state.path;
+    let mut running = returning::find(&grounds.claims).await.inspect_err(|error| halted::note_of(state, error))?;
+    let (gate, is_new) = match gate {
         Ok(gate) => gate,
         Err(error) => {
             if error.is::<IntegrityFailure>() {
                 running.halt();
+                halted::note_of(state, &error);
             }
             return Err(error);
         }
     };
+    if is_new && !running.ids().is_empty() {
+        journal::warning(format_args!(
+            "a new audit log begins, although agents run that an earlier agentosd has started: theirs is not there any more"
+        ));
+    }
     leftovers::clear(&grounds.hierarchies, &running.groups());
     let (alive, mut all_gone) = mpsc::channel(1);
     let denials = log.map_err(|error| journal::sentence(&error));
     let daemon = Arc::new(assemble(&grounds, config, (checks, denials, alive), (store, gate, &mut running))?);
-    leftovers::take_back(&daemon, running).await?;
+    leftovers::take_back(&daemon, running, halted::take(&grounds.state.path)).await?;
     let socket = grounds.run.path.join(SOCKET);
     let group = group::find(&daemon.config.group);
     if group.is_none() {
@@ -231,7 +239,7 @@ async fn serve_until_told(flags: &Flags, (config, spawner): (Config, Spawner)) -
     while all_gone.recv().await.is_some() {}
     closing.close(&grounds, &ending).await?;
     let terminated = signals.hold(&Ending::Whole).await;
-    Ok(Served { ending, terminated, gate, _grounds: grounds })
+    Ok(Served { ending, terminated, gate, grounds })
 }
 
 fn assemble(

@@ -246,12 +246,13 @@ impl Store {
         }
     }
 
-    /// Every record, by id; what cannot be read is returned as an error and left alone.
+    /// Every record, by id. What is damaged is set aside, and then not there; what cannot be read, or is a newer daemon's, is
+    /// returned as an error and left alone.
     pub(crate) fn load(&self) -> Result<Vec<Result<Record, StoreError>>, StoreError> {
         let agents = self.root.join("agents");
         let mut ids = directory_numbers(&agents).map_err(fail("list", &agents))?;
         ids.sort_unstable();
-        Ok(ids.into_iter().map(|id| read(&self.record(AgentId(id)))).collect())
+        Ok(ids.into_iter().filter_map(|id| whole(&self.record(AgentId(id))).transpose()).collect())
     }
 }
 
@@ -270,9 +271,18 @@ fn kept_id(path: &Path) -> Result<u64, StoreError> {
     Ok(crate::agent::now().0 / 1_000_000)
 }
 
-fn read(path: &Path) -> Result<Record, StoreError> {
+/// `None` where the record is damaged, or was at an earlier start.
+fn whole(path: &Path) -> Result<Option<Record>, StoreError> {
     let read = || parse(&fs::read(path)?);
-    read().map_err(fail("read", path))
+    match read() {
+        Ok(record) => Ok(Some(record)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            set_aside(path, &error.to_string())?;
+            Ok(None)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && version::is_aside(path) => Ok(None),
+        Err(error) => Err(fail("read", path)(error)),
+    }
 }
 
 /// The record in a file's bytes.
@@ -286,7 +296,7 @@ pub(crate) fn parse(bytes: &[u8]) -> io::Result<Record> {
     let Versioned { version } = serde_json::from_slice(line).map_err(invalid)?;
     if version > VERSION {
         let why = format!("it has version {version}, and this agentosd knows {VERSION}");
-        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
     serde_json::from_slice(line).map_err(invalid)
 }

@@ -45,6 +45,17 @@ pub enum WithoutDaemon {
     Stay(Stay),
 }
 
+impl WithoutDaemon {
+    /// What the stage does of its own accord.
+    #[must_use]
+    pub fn orphan(&self) -> Option<Orphan> {
+        match self {
+            Self::End => None,
+            Self::Stay(stay) => stay.orphan,
+        }
+    }
+}
+
 /// How an agent goes on without a daemon.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stay {

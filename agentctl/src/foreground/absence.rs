@@ -57,7 +57,7 @@ impl<M: Start> Session<'_, M> {
             return if since.elapsed() < PATIENCE { Ok(()) } else { Err(failure) };
         }
         show::notice(&format!(
-            "agentosd has ended; {} goes on, confined as before; waiting for the next agentosd",
+            "agentosd has ended; what runs of {} is confined as before; waiting for the next agentosd",
             target.name
         ));
         self.line = Line::Down(Instant::now());
@@ -81,7 +81,8 @@ impl<M: Start> Session<'_, M> {
             Err(failure) => {
                 let name = &target.name;
                 show::notice(&format!(
-                    "no agentosd came back; {name} goes on: agentctl attach {name} when one is there"
+                    "no agentosd came back within {} s; how {name} ends, or has ended, the next one knows: agentctl wait {name}",
+                    PATIENCE.as_secs()
                 ));
                 return Err(failure);
             }

@@ -54,7 +54,7 @@ impl Job {
         (plan, limits, doing): (Plan, &CgroupLimits, Doing),
     ) -> Result<Self, Refusal> {
         let mut place = governed.running.begin(doing)?;
-        let mut stage = daemon.pool.take().await.map_err(|error| internal(&error))?;
+        let mut stage = daemon.pool.take().await.map_err(|error| not_started(&error))?;
         let begun = begin(&mut stage, plan, limits).await;
         let held = begun.and_then(|streams| governed.running.hold(&mut place, &stage.cgroup).map(|()| streams));
         match held {

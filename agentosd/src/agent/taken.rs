@@ -75,7 +75,11 @@ impl Task {
             // A daemon with another run directory may have taken it for dead.
             (agent.ended_us, agent.exit) = (None, None);
             if holding.orphan == Some(Then::Stop) {
-                agent.review = Some(format!("no agentosd came back {}", seconds(holding.absent_ms)));
+                let after = memo.plan.without_daemon.orphan().map_or(holding.absent_ms, |orphan| orphan.after_ms);
+                agent.review = Some(format!("no agentosd came back within {} s (orphan_after)", after / 1000));
+            }
+            if !stopped {
+                agent.review = None;
             }
         });
         if stopped {
@@ -145,8 +149,4 @@ fn said<T, E: std::error::Error>(attempt: &str, result: Result<T, E>) -> Option<
     result
         .map_err(|error| journal::error(format_args!("an agent is taken back, but agentosd cannot {attempt}: {error}")))
         .ok()
-}
-
-fn seconds(ms: u64) -> String {
-    format!("within {} s", ms / 1000)
 }

@@ -1,6 +1,7 @@
 //! Each approval is a file, replaced as a whole.
 
 use crate::journal;
+use crate::store::set_aside;
 use protocol::approval::Approval;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -31,12 +32,15 @@ fn fail<'a>(attempt: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> 
     move |source| StoreError { attempt, path: path.to_owned(), source }
 }
 
-/// All that are there. A file that cannot be read is named and left where it is: nothing is approved by it.
-pub(super) fn load(directory: &Path) -> Result<BTreeMap<u64, Approval>, StoreError> {
+/// All that are there, and the highest number that was ever given. A damaged file is set aside and named: nothing is approved
+/// by it, and its number is nobody else's.
+pub(super) fn load(directory: &Path) -> Result<(BTreeMap<u64, Approval>, u64), StoreError> {
     DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(fail("create", directory))?;
-    let mut all = BTreeMap::new();
+    let (mut all, mut highest) = (BTreeMap::new(), 0);
     for entry in fs::read_dir(directory).map_err(fail("list", directory))? {
         let path = entry.map_err(fail("list", directory))?.path();
+        let number = path.file_name().and_then(|name| name.to_str()?.split('.').next()?.parse().ok());
+        highest = highest.max(number.unwrap_or(0));
         if path.extension().is_none_or(|extension| extension != "json") {
             continue;
         }
@@ -46,10 +50,14 @@ pub(super) fn load(directory: &Path) -> Result<BTreeMap<u64, Approval>, StoreErr
             Ok(Kept { version, .. }) => {
                 journal::warning(format_args!("{} is of version {version} and not listed", path.display()));
             }
-            Err(error) => journal::warning(format_args!("{} is not listed: {error}", path.display())),
+            Err(error) => {
+                if let Err(error) = set_aside(&path, &error.to_string()) {
+                    journal::warning(format_args!("{}", journal::sentence(&error)));
+                }
+            }
         }
     }
-    Ok(all)
+    Ok((all, highest))
 }
 
 /// Returns when it is on disk.

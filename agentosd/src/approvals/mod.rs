@@ -99,9 +99,8 @@ pub(crate) enum Standing {
 impl Approvals {
     /// Reads what there is.
     pub(crate) fn open(directory: &Path, spans: Spans, notify: Vec<String>) -> Result<Self, StoreError> {
-        let kept = files::load(directory)?;
-        let next = kept.keys().next_back().map_or(1, |last| last + 1);
-        let mut inner = Inner { next, ..Inner::default() };
+        let (kept, highest) = files::load(directory)?;
+        let mut inner = Inner { next: highest.saturating_add(1), ..Inner::default() };
         let now = now();
         for approval in kept.into_values() {
             let left = Duration::from_micros(approval.expires_us.0.saturating_sub(now.0));

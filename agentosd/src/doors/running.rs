@@ -3,6 +3,7 @@
 use super::{Control, bad, pipes, streams};
 use crate::agent::{Further, Request, SignalOrder};
 use crate::caller::Caller;
+use crate::services;
 use crate::transport::{Descriptors, Ended, Outgoing, SocketError, aside_if_large};
 use protocol::control::{
     Attach, AttachReply, Detach, Exec, ExecReply, Kill, KillReply, Rejoin, RejoinReply, Remove, Resize, Run, RunReply,
@@ -135,6 +136,12 @@ impl Control {
         if grace_ms.is_some() && (signal != Signal::TERM || exec.is_some()) {
             return Err(bad("Kill", "grace_ms", "a grace period goes with TERM to the agent only"));
         }
+        if exec.is_none() && services::ends(signal) && self.0.services.hold(&self.0, (&name, &caller)) {
+            return Ok(KillReply {
+                outcome: "it waited for its next start, and stays ended now".to_owned(),
+                effect: true,
+            });
+        }
         let handle = self.0.registry.find(&name, &caller)?;
         let order = SignalOrder { signal, exec, grace_ms, caller };
         handle.ask(|answer| Request::Signal { order, answer }).await
@@ -151,6 +158,9 @@ impl Control {
     }
 
     pub(super) async fn remove(&self, remove: Remove, caller: Caller) -> Result<(), ControlError> {
+        if remove.force {
+            self.0.services.hold(&self.0, (&remove.name, &caller));
+        }
         let handle = self.0.registry.find(&remove.name, &caller)?;
         handle.ask(|answer| Request::Remove { force: remove.force, caller, answer }).await
     }

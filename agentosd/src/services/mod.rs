@@ -18,15 +18,17 @@ mod orders;
 mod restart;
 mod supervise;
 
+use crate::agent::now;
 use crate::caller::Caller;
 use crate::daemon::Daemon;
 use crate::journal;
 use crate::registry::SUGGESTED;
-use board::Board;
+use board::{Board, stands};
 use directory::{Found, Spec};
-use kept::Keeping;
+use kept::{Keeping, Known};
 use protocol::agent::State;
 use protocol::error::ControlError;
+use protocol::event::{Event, What};
 use protocol::ids::AgentName;
 use protocol::service::{Service, ServiceState};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +40,7 @@ use tokio::task::AbortHandle;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use file::AgentFile;
+pub(crate) use orders::ends;
 
 /// All of them.
 #[derive(Debug)]
@@ -165,6 +168,25 @@ impl Services {
         self.keeping.forget(name);
         self.begin(&mut table, daemon, (name.clone(), spec));
         Ok(())
+    }
+
+    /// An operator ends one that has no process just now, because it waits for its next start. Whether there was such a one.
+    pub(crate) fn hold(&self, daemon: &Daemon, (name, caller): (&AgentName, &Caller)) -> bool {
+        let table = self.lock();
+        let (lines, _) = self.list_of(&table, caller);
+        let waits = |line: &&Service| matches!(line.state, ServiceState::Waiting | ServiceState::Pausing);
+        let line = lines.iter().filter(waits).find(|line| line.name == name.as_str());
+        let (Some(line), Some(supervised)) = (line, table.all.get(name)) else { return false };
+        supervised.task.abort();
+        let spec = Arc::clone(&supervised.spec.borrow());
+        let outcome = "stays ended: an operator ended it before its next start".to_owned();
+        let known = Known { ended: Some(outcome.clone()), run: None, ..self.keeping.of(name, &spec) };
+        self.keeping.keep(name, (&spec, &known));
+        let what = What::Restart { outcome: outcome.clone() };
+        let by = Some(caller.recorded());
+        daemon.event(line.owner, Event { seq: 0, time_us: now(), agent: name.clone(), id: None, by, what });
+        self.board.change(name.as_str(), |line| stands(line, ServiceState::Ended, Some(outcome), None));
+        true
     }
 
     /// Those that a caller may see, and for root why the directory as a whole is not read.

@@ -4,11 +4,18 @@ use crate::events::{EventLog, Owned};
 use protocol::agent::{Exit, ExitReason};
 use protocol::event::{Event, What};
 use protocol::ids::{AgentId, AgentName, TimeUs};
+use protocol::signal::Signal;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 /// INT, QUIT, KILL and TERM, by which people end programs. The others have uses besides.
 const ENDING: [i32; 4] = [2, 3, 9, 15];
+
+/// Whether a signal is an order to end.
+pub(crate) fn ends(signal: Signal) -> bool {
+    ENDING.contains(&signal.number())
+}
+
 /// How long after such a signal an agent's end by itself is still what was wanted, in microseconds.
 const GRACE_US: u64 = 60_000_000;
 
@@ -81,7 +88,7 @@ impl Last {
         let (Some(run), Some(by), What::Signal { signal, .. }) = (event.id, event.by, &event.what) else { return };
         // Our own process asks, too, for those who are ill.
         let ours = i32::try_from(std::process::id()).is_ok_and(|own| own == by.pid);
-        if event.agent == self.name && ENDING.contains(&signal.number()) && !ours {
+        if event.agent == self.name && ends(*signal) && !ours {
             self.order = self.order.max(Some((run, event.time_us)));
         }
     }
@@ -97,7 +104,6 @@ impl Last {
 mod tests {
     use super::*;
     use protocol::event::Caller;
-    use protocol::signal::Signal;
 
     fn signal(run: u64, second: u64, signal: Signal, pid: i32) -> Event {
         let (agent, what) = (AgentName::parse("a").unwrap(), What::Signal { signal, outcome: "delivered".into() });

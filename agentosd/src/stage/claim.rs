@@ -4,6 +4,7 @@ use super::remains::Remains;
 use super::{Link, Stage, StageError, pid_of};
 use crate::journal;
 use crate::memo::Memo;
+use crate::store::set_aside;
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
@@ -19,7 +20,7 @@ use std::time::{Duration, Instant};
 
 /// The directory of the sockets, in the run directory.
 const DIRECTORY: &str = "stages";
-/// The key's file in the state directory, and its length in bytes.
+/// The key's file in the state directory, and the copy of it in the run directory; and its length in bytes.
 const KEY: &str = "stage.key";
 const KEY_LENGTH: usize = 32;
 /// How long a stage may take to answer: it can be waiting for an agent to freeze. All are asked at the same time.
@@ -29,17 +30,20 @@ const PATIENCE: Duration = Duration::from_secs(12);
 #[derive(Clone, Debug)]
 pub(crate) struct Claims {
     directory: PathBuf,
+    copy: PathBuf,
     key: Key,
 }
 
 impl Claims {
-    /// Makes the directory, and the key when there is none. A key that was damaged is a new one: stages that know the old
-    /// one cannot be claimed, and are ended with their agents.
+    /// Makes the directory, and the key when there is none. It is kept twice, on two file systems as a rule: without it no
+    /// stage can be claimed, and those that run are ended with their agents.
     pub(crate) fn open(state: &Path, run: &Path) -> io::Result<Self> {
         let directory = run.join(DIRECTORY);
         DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
         std::fs::set_permissions(&directory, Permissions::from_mode(0o700))?;
-        Ok(Self { directory, key: key(&state.join(KEY))? })
+        let (own, copy) = (state.join(KEY), run.join(KEY));
+        let key = key([&own, &copy])?;
+        Ok(Self { directory, copy, key })
     }
 
     /// Of one stage.
@@ -53,26 +57,53 @@ impl Claims {
 
     /// Takes the directory away, when no stage is left.
     pub(crate) fn close(&self) -> io::Result<()> {
+        std::fs::remove_file(&self.copy)?;
         std::fs::remove_dir(&self.directory)
     }
 }
 
-fn key(path: &Path) -> io::Result<Key> {
-    match std::fs::read_to_string(path) {
-        Ok(text) if text.len() == 2 * KEY_LENGTH => return Ok(Key::new(text)),
-        Ok(_) => journal::warning(format_args!("{} is damaged and is made anew", path.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+/// The first that is whole counts, and is put in the place of the other.
+fn key(paths: [&Path; 2]) -> io::Result<Key> {
+    let mut found = [const { None }; 2];
+    for (path, found) in paths.iter().zip(&mut found) {
+        *found = match std::fs::read(path) {
+            Ok(text) if is_key(&text) => String::from_utf8(text).ok(),
+            Ok(_) => {
+                set_aside(path, "it holds no key").map_err(io::Error::other)?;
+                None
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
     }
+    let text = match found.iter().flatten().next() {
+        Some(text) => text.clone(),
+        None => random()?,
+    };
+    for (path, found) in paths.iter().zip(&found) {
+        if found.as_ref() != Some(&text) {
+            write(path, &text)?;
+        }
+    }
+    Ok(Key::new(text))
+}
+
+fn is_key(text: &[u8]) -> bool {
+    text.len() == 2 * KEY_LENGTH && text.iter().all(u8::is_ascii_hexdigit)
+}
+
+fn random() -> io::Result<String> {
     let mut bytes = [0; KEY_LENGTH];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let new = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
-    std::fs::rename(&new, path)?;
-    Ok(Key::new(text))
+    std::fs::rename(&new, path)
 }
 
 /// Between two attempts to connect.

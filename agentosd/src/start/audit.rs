@@ -15,16 +15,17 @@ use trust::note::Origin;
 const DIRECTORY: &str = "audit";
 
 /// Opens the log, says what a crash has left, and records the start: a daemon that cannot record serves nobody.
-pub(super) fn open(state: &Path, config: &Config) -> anyhow::Result<Arc<Gate>> {
+///
+/// With it, whether it is a new one.
+pub(super) fn open(state: &Path, config: &Config) -> anyhow::Result<(Arc<Gate>, bool)> {
     let directory = state.join(DIRECTORY);
     let mut options = Options::new(origin(config)?);
     options.retention = Retention { bytes: config.audit_max_size, ..Retention::default() };
     let (gate, recovery) = Gate::open(&directory, options).map_err(|error| {
-        let what = format!("the audit log {}; look with agentctl audit verify --dir", directory.display());
         if error.is_integrity() {
-            return IntegrityFailure(format!("{what}: {}", journal::sentence(&error))).into();
+            return broken(state, &format!("the audit log: {}", journal::sentence(&error))).into();
         }
-        anyhow::Error::new(error).context(format!("cannot use {what}"))
+        anyhow::Error::new(error).context(format!("cannot use the audit log {}", directory.display()))
     })?;
     if recovery.cut > 0 || recovery.unsigned > 0 {
         let Recovery { cut, unsigned, .. } = recovery;
@@ -34,7 +35,16 @@ pub(super) fn open(state: &Path, config: &Config) -> anyhow::Result<Arc<Gate>> {
         ));
     }
     gate.note(&Record::new(Kind::Daemon, format!("start of agentosd {}", env!("CARGO_PKG_VERSION"))));
-    Ok(Arc::new(gate))
+    Ok((Arc::new(gate), recovery.created))
+}
+
+/// The log is not as it was left, and what the operator can do.
+pub(super) fn broken(state: &Path, why: &str) -> IntegrityFailure {
+    let directory = state.join(DIRECTORY);
+    let directory = directory.display();
+    IntegrityFailure(format!(
+        "{why}. To see what is wrong: agentctl audit verify --dir {directory}. To go on: move {directory} away, which is evidence, and start agentosd again; agents stay stopped until somebody continues them"
+    ))
 }
 
 /// The name of a new log: the operator's, or the host's.

@@ -28,7 +28,7 @@ pub(super) enum Ending {
 
 /// What the daemon relies on is not as it was left: it stops every agent and serves nobody. The exit status says so too.
 #[derive(Debug, thiserror::Error)]
-#[error("integrity failure: {0}; every agent is stopped, and nothing is done until this is mended")]
+#[error("integrity failure: every agent is stopped, and agentosd serves nobody: {0}")]
 pub(super) struct IntegrityFailure(pub(super) String);
 
 /// The exit status of such a failure: EX_SOFTWARE of sysexits.h(3head). The unit does not restart the daemon for it.

@@ -25,8 +25,14 @@ pub(super) fn clear(hierarchies: &Hierarchies, kept: &BTreeSet<String>) {
         Err(error) => return journal::error(format_args!("{}", journal::sentence(&error))),
     };
     for name in names.into_iter().filter(|name| !kept.contains(name)) {
-        journal::warning(format_args!("the group {name} was left by an earlier agentosd; it is ended"));
-        if let Err(error) = end(&hierarchies.group(&name)) {
+        let group = hierarchies.group(&name);
+        // That of a spare stage is empty: it has ended with its daemon.
+        if group.populated().unwrap_or(true) {
+            journal::warning(format_args!(
+                "what lives in the group {name} was started by an earlier agentosd and cannot be taken back; it is ended"
+            ));
+        }
+        if let Err(error) = end(&group) {
             journal::error(format_args!("cannot end the group {name}: {}", journal::sentence(&error)));
         }
     }
@@ -49,14 +55,19 @@ fn end(group: &Cgroup) -> Result<(), CgroupError> {
 }
 
 /// Lists the agents of before. Those that run are taken back; those that should and do not have ended. Removes what is
-/// more than is kept.
-pub(super) async fn take_back(daemon: &Arc<Daemon>, mut running: All) -> anyhow::Result<()> {
+/// more than is kept. `halted` is why the daemon before has stopped them.
+pub(super) async fn take_back(daemon: &Arc<Daemon>, mut running: All, halted: Option<String>) -> anyhow::Result<()> {
     let (mut kept, mut returning) = (Vec::new(), JoinSet::new());
+    let mut take = |found, mut record: Record| {
+        // It counts where the agent is stopped.
+        record.agent.review = record.agent.review.or_else(|| halted.clone());
+        returning.spawn(take_back_running(Arc::clone(daemon), found, record));
+    };
     for record in daemon.store.load()? {
         if let Ok(record) = &record
             && let Some(found) = running.take(record.agent.id)
         {
-            returning.spawn(take_back_running(Arc::clone(daemon), found, record.clone()));
+            take(found, record.clone());
             continue;
         }
         match record {
@@ -78,7 +89,7 @@ pub(super) async fn take_back(daemon: &Arc<Daemon>, mut running: All) -> anyhow:
         let record = found.record();
         journal::warning(format_args!("the record of {}, which runs, is lost and made anew", record.agent.name));
         daemon.store.recreate(&record)?;
-        returning.spawn(take_back_running(Arc::clone(daemon), found, record));
+        take(found, record);
     }
     while let Some(taken) = returning.join_next().await {
         taken.context("cannot take an agent back")?;

@@ -46,6 +46,11 @@ pub(crate) fn set_aside(path: &Path, why: &str) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Whether it was.
+pub(super) fn is_aside(path: &Path) -> bool {
+    named(path, 1).exists()
+}
+
 fn named(path: &Path, number: u32) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".damaged-{number}"));

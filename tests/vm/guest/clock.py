@@ -42,7 +42,7 @@ def die():
 
 def jumps_lose_nothing():
     """What the worker was told was done is done and on record, and the log of all of it verifies."""
-    OUT.mkdir(mode=0o700, exist_ok=True)
+    OUT.mkdir(mode=0o755, exist_ok=True)
     file = agents.policy("clock", profile="python", more=(
         f'filesystem: [{{path: "{OUT}", access: read}}]\n'
         f'policies: [{{action: file_write, paths: ["{OUT}/**"]}}]\n'))

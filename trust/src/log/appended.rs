@@ -32,7 +32,7 @@ impl Appended {
             (length, _) if length != self.length => format!("it has {length} bytes, and {} were written", self.length),
             _ => return Ok(()),
         };
-        Err(Failure::Changed(self.failed("go on with")(io::Error::other(why))))
+        Err(Failure::Changed(self.failed("append to")(io::Error::other(why))))
     }
 
     /// Appends `bytes` and returns when they are on disk.
