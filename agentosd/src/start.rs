@@ -85,6 +85,8 @@ fn run(flags: &Flags) -> anyhow::Result<ExitCode> {
     if flags.check_host {
         return host::check(flags.json, &config);
     }
+    // The same whatever has started it: what others are to reach is opened to them by name.
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     // An order that comes during the start waits until somebody takes it. Every thread is started from here, and holds them.
     sandbox::hold_orders().context("cannot hold signals back")?;
     sandbox::close_inherited_on_exec().context("cannot keep what was inherited to ourselves")?;

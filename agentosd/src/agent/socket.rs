@@ -7,8 +7,10 @@ use crate::journal;
 use crate::transport::{Admitted, Bounds, listen, serve};
 use protocol::ids::AgentId;
 use sandbox::plan::{Part, Place};
+use std::fs::Permissions;
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::UnixListener;
@@ -49,6 +51,8 @@ impl KernelSocket {
     ) -> io::Result<(Self, OwnedFd)> {
         let directory = directory_of(&daemon.own.run, id);
         std::fs::create_dir_all(&directory)?;
+        // The agent is to come through, as another user.
+        std::fs::set_permissions(&directory, Permissions::from_mode(0o711))?;
         let listener = listen(&directory.join(SOCKET), Admitted::Only(uid))?;
         let copy = listener.as_fd().try_clone_to_owned()?;
         Ok((Self::serve(daemon, governed, (directory, listener), uid), copy))

@@ -7,10 +7,10 @@ use crate::journal;
 use crate::memory::Memory;
 use crate::store::Store;
 use anyhow::Context as _;
+use rustix::process::{getpid, kill_process};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::sync::mpsc;
-use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How the daemon ends.
@@ -80,8 +80,9 @@ impl Signals {
         if self.taker.send(held).is_ok() {
             tokio::task::block_in_place(|| is_held.recv()).unwrap_or_default();
         }
-        // What the handler has written is read by another thread of the runtime.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        if let Err(error) = heard().await {
+            journal::error(format_args!("a signal that came just now may be lost: {error}"));
+        }
         loop {
             tokio::select! {
                 biased;
@@ -90,6 +91,17 @@ impl Signals {
             }
         }
     }
+}
+
+/// Returns when every signal whose handler has run was heard of. The runtime looks through what came in the order of the
+/// numbers, and SIGHUP's is the lowest: a look that finds it finds the others, and the next one begins when that one is over.
+async fn heard() -> std::io::Result<()> {
+    let mut mark = signal(SignalKind::hangup())?;
+    for _ in 0..2 {
+        kill_process(getpid(), rustix::process::Signal::HUP)?;
+        mark.recv().await;
+    }
+    Ok(())
 }
 
 /// Executes the program anew, which may be another one by now, in this process; returns only when that fails. What has come

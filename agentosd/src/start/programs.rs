@@ -41,6 +41,7 @@ fn usual_places(own: &Path, name: &str) -> Vec<PathBuf> {
 pub(super) fn place(program: &Path, directory: &Path, name: &str) -> anyhow::Result<()> {
     let (new, place) = (directory.join(format!("{name}.new")), directory.join(name));
     let placed = fs::create_dir_all(directory)
+        .and_then(|()| fs::set_permissions(directory, Permissions::from_mode(0o755)))
         .and_then(|()| fs::copy(program, &new))
         .and_then(|_| fs::set_permissions(&new, Permissions::from_mode(0o755)))
         .and_then(|()| fs::rename(&new, &place));
