@@ -215,7 +215,7 @@ fn exec_is_inside_the_same_confinement() {
         return;
     }
     let daemon = Daemon::shared();
-    let script = "trap 'echo signalled; exit 6' USR1; echo ready; while :; do sleep 0.05; done";
+    let script = "trap 'sleep 0.5; echo signalled; exit 6' USR1; echo ready; while :; do sleep 0.05; done";
     let agent = daemon.spawn(&Launch::new("base"), &["sh", "-c", script]);
     wait_until("the trap", SOON, || agent.output().contains("ready"));
     let main = agent.pid();
