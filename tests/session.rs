@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
-use tests::{Daemon, Launch, judge, own_processes, stderr, stdout, wait_until};
+use tests::{Daemon, Launch, judge, own_processes, stderr, stdout, succeeded, wait_until};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -361,4 +361,21 @@ fn without_a_daemon_the_sentence_names_the_remedy() {
     // Which one depends on what starts services here.
     let remedy = ["systemctl start agentosd", "agentosd &"].iter().any(|remedy| stderr(&output).contains(remedy));
     assert!(remedy, "{}", stderr(&output));
+}
+
+#[test]
+fn a_flood_that_only_the_log_takes_is_kept_whole_and_at_a_pace() {
+    if !tests::is_root() {
+        return;
+    }
+    let daemon = Daemon::shared();
+    let policy = daemon.policy("extends: [base]\nprocess: {limits: {output: 1GiB}}\n");
+    // 100 MiB: 64 at once, and the rest at 16 a second.
+    let count = ["seq", "13000000"];
+    let began = Instant::now();
+    let agent = daemon.spawn(&Launch::new(&policy), &count);
+    wait_until("its end", Duration::from_secs(60), || agent.state() == "exited");
+    assert!(began.elapsed() > Duration::from_millis(1500), "it took {:?}", began.elapsed());
+    let expected = Command::new(count[0]).arg(count[1]).output().expect("seq(1)").stdout;
+    assert!(succeeded(daemon.agentctl(&["logs", agent.name()])).stdout == expected, "something is lost, or too much");
 }

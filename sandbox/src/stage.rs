@@ -17,6 +17,7 @@ mod inner;
 mod landlock;
 mod nursery;
 mod outer;
+mod output_log;
 mod parts;
 mod prepare;
 mod root;

@@ -11,9 +11,10 @@ mod spare;
 mod waiting;
 
 use super::inner;
+use super::output_log::Log;
 use super::prepare::{Init, prepare};
 use super::step::{Attempt as _, Step, StepError};
-use super::streams::{Clients, Log};
+use super::streams::Clients;
 use super::template::Furnished;
 use crate::cgroup::Cgroup;
 use crate::message::{Failure, Kept, Order, ProcessNumber, Received, Receiver, Report, Sending, send};

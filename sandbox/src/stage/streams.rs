@@ -7,6 +7,7 @@
 //! ```
 //! All our ends are non-blocking. The agent never holds a client's descriptor.
 
+use super::output_log::Log;
 use super::step::{Attempt as _, Step};
 use crate::log;
 use rustix::event::PollFlags;
@@ -14,47 +15,7 @@ use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
-use std::fs::File;
-use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{SystemTime, UNIX_EPOCH};
-
-/// The agent's output file, its size and its bound.
-#[derive(Debug)]
-pub(super) struct Log {
-    file: File,
-    limit: Option<u64>,
-    /// Bytes of output so far, headers not counted.
-    pub(super) total: u64,
-    /// What of the limit is used.
-    counted: u64,
-    /// The limit was passed; nothing more is read.
-    pub(super) spent: bool,
-}
-
-impl Log {
-    pub(super) fn new(file: OwnedFd, limit: Option<u64>) -> Self {
-        Self { file: File::from(file), limit, total: 0, counted: 0, spent: false }
-    }
-
-    /// Gives the limit once more.
-    pub(super) fn renew(&mut self) {
-        (self.counted, self.spent) = (0, false);
-    }
-
-    fn append(&mut self, stderr: bool, data: &[u8]) -> io::Result<()> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros());
-        let length = u32::try_from(data.len()).map_err(io::Error::other)?;
-        // One write a record, so that a reader never sees a header without the bytes it promises.
-        let mut record = log::header(u64::try_from(now).unwrap_or(u64::MAX), stderr, length).to_vec();
-        record.extend_from_slice(data);
-        self.file.write_all(&record)?;
-        self.total += u64::from(length);
-        self.counted += log::counted(u64::from(length));
-        self.spent = self.limit.is_some_and(|limit| self.counted > limit);
-        Ok(())
-    }
-}
 
 const LOG_REMEDY: &str =
     "what an agent writes is kept beneath the daemon's state directory; make room on its file system";
@@ -198,11 +159,12 @@ impl Streams {
     }
 
     /// What to wait for.
-    pub(super) fn interests(&self, spent: bool) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+    pub(super) fn interests(&self, log: Option<&Log>) -> Vec<(BorrowedFd<'_>, PollFlags)> {
         let mut interests = Vec::new();
         for output in &self.outputs {
             if output.pending.is_empty() {
-                if let (Some(source), false) = (&output.source, spent) {
+                let takes = log.is_none_or(|log| log.takes(output.client.is_some()));
+                if let (Some(source), true) = (&output.source, takes) {
                     interests.push((source.as_fd(), PollFlags::IN));
                 }
             } else if let Some(client) = &output.client {
@@ -260,7 +222,7 @@ impl Output {
         const PIECES: usize = 16;
         for _ in 0..PIECES {
             self.flush(client_gone);
-            if !self.pending.is_empty() || log.spent {
+            if !self.pending.is_empty() || !log.takes(self.client.is_some()) {
                 return Ok(());
             }
             let Some(source) = &self.source else { return Ok(()) };
@@ -274,7 +236,7 @@ impl Output {
                 }
                 Ok(length) => {
                     piece.truncate(length);
-                    log.append(self.stderr, &piece)
+                    log.append(self.stderr, &piece, self.client.is_some())
                         .attempt("write the output log")
                         .map_err(|e| e.remedy(LOG_REMEDY))?;
                     if self.client.is_some() {

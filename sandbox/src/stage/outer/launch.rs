@@ -1,10 +1,11 @@
 //! The launch: the view is made outside, placed inside, PID 1 confines itself, and the main process starts.
 
 use super::super::inner;
+use super::super::output_log::Log;
 use super::super::parts;
 use super::super::root::Placed;
 use super::super::step::{Attempt as _, Step};
-use super::super::streams::{Clients, Log, Streams};
+use super::super::streams::{Clients, Streams};
 use super::super::trees::View;
 use super::Outer;
 use super::process::Running;
