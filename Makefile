@@ -83,8 +83,18 @@ fuzz/Cargo.lock: Cargo.lock
 # Without a sanitizer: those need nightly Rust, and what is tried has no unsafe code of ours.
 $(fuzzers:%=fuzz-%): fuzz-%: fuzz-setup fuzz/Cargo.lock
 	mkdir -p fuzz/corpus/$*
+	[[ ! -f fuzz/corpora/$*.tar.xz ]] || tar -xJf fuzz/corpora/$*.tar.xz -C fuzz/corpus
 	$(CARGO) fuzz run --sanitizer none $* fuzz/corpus/$* fuzz/seeds/$* $(seeds_of_$*) -- \
 	  -max_total_time=$(FUZZ_SECONDS) -max_len=8192 -timeout=10 -rss_limit_mb=2048
+
+.PHONY: fuzz-keep
+fuzz-keep: ## What `make fuzz` has found, as little as reaches as far, to fuzz/corpora
+	for one in $(fuzzers); do \
+	  mkdir -p fuzz/corpus/$$one.least/$$one; \
+	  $(CARGO) fuzz run --sanitizer none $$one -- -merge=1 fuzz/corpus/$$one.least/$$one fuzz/corpus/$$one; \
+	  tar --sort=name --mtime=@0 --owner=0 --group=0 -cJf fuzz/corpora/$$one.tar.xz -C fuzz/corpus/$$one.least $$one; \
+	  rm -r fuzz/corpus/$$one.least; \
+	done
 
 .PHONY: bench
 bench: setup build ## Speed, as ratios against peers in one run
