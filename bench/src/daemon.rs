@@ -25,6 +25,8 @@ pub(crate) struct Daemon {
     child: Child,
     binaries: PathBuf,
     place: tempfile::TempDir,
+    /// In memory, as `/run` is on a host; the state is on the disk.
+    run: tempfile::TempDir,
 }
 
 impl Daemon {
@@ -36,8 +38,10 @@ impl Daemon {
         fs::create_dir(&workspace).context("failed to make the workspace")?;
         fs::copy(binaries.join("probe"), workspace.join("probe")).context("failed to copy probe")?;
         fs::write(place.path().join("policy.yaml"), POLICY).context("failed to write the policy")?;
-        let child = spawn(binaries, place.path())?;
-        let mut daemon = Self { child, binaries: binaries.to_owned(), place };
+        let run = tempfile::Builder::new().prefix("agentos-bench-").tempdir_in("/dev/shm");
+        let run = run.context("failed to make a directory in memory")?;
+        let child = spawn(binaries, (place.path(), run.path()))?;
+        let mut daemon = Self { child, binaries: binaries.to_owned(), place, run };
         daemon.wait_ready()?;
         Ok(daemon)
     }
@@ -47,7 +51,7 @@ impl Daemon {
         self.child.kill().context("failed to kill agentosd")?;
         self.child.wait().context("failed to wait for agentosd")?;
         let began = Instant::now();
-        self.child = spawn(&self.binaries, self.place.path())?;
+        self.child = spawn(&self.binaries, (self.place.path(), self.run.path()))?;
         self.wait_ready()?;
         Ok(began.elapsed().as_secs_f64())
     }
@@ -93,7 +97,7 @@ impl Daemon {
     }
 
     fn socket(&self) -> PathBuf {
-        self.place.path().join("run/io.agentos.sock")
+        self.run.path().join("io.agentos.sock")
     }
 
     /// The directory that agents of [`Self::start_agent`] work in; `probe` lies there.
@@ -148,12 +152,12 @@ impl Daemon {
     }
 }
 
-fn spawn(binaries: &Path, place: &Path) -> Result<Child> {
+fn spawn(binaries: &Path, (place, run): (&Path, &Path)) -> Result<Child> {
     let log = File::options().create(true).append(true).open(place.join("agentosd.log"));
     let log = log.context("failed to make the daemon's log")?;
     Command::new(binaries.join("agentosd"))
         .args(["--state-dir".as_ref(), place.join("state").as_os_str()])
-        .args(["--run-dir".as_ref(), place.join("run").as_os_str()])
+        .args(["--run-dir".as_ref(), run.as_os_str()])
         .stdin(Stdio::null())
         .stdout(log.try_clone().context("failed to share the daemon's log")?)
         .stderr(log)
