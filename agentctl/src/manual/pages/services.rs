@@ -29,7 +29,8 @@ pub(super) const SERVICES: Page = Page {
 pub(super) const RELOAD: Page = Page {
     more: &[
         "New files are started. What a changed one says holds from the agent's next start, which is at once when it stays \
-         ended. An agent whose file is gone goes on, and nobody starts it again. Only root may do it.",
+         ended. An agent whose file is gone goes on, and nobody starts it again. Files that are refused are named, and the \
+         exit code is 1. Only root may do it.",
     ],
     codes: &["0", "1", "2", "7", "69"],
     files: &[SOCKET, AGENTS],
