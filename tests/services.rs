@@ -325,6 +325,14 @@ fn what_stays_ended_stays_so_with_the_next_daemon() {
     assert_eq!(pid(&daemon, "runs"), running, "control: it went on");
     let starts_of = |name| starts(&daemon, name).len();
     assert_eq!(["brief", "killed", "fails", "pauses", "waits"].map(starts_of), [1, 1, 2, 1, 1]);
+    // One that waits does not keep its name; who ends it ends an agent of the name, too.
+    let beside = daemon.spawn(&tests::Launch::new("base").name("later"), &["sleep", "600"]);
+    write(files.path(), "later", &format!("{SLEEPS}depends_on: [brief]\n"), 0o644);
+    drop(succeeded(daemon.agentctl(&["services", "reload"])));
+    wait_for(&daemon, "later", "waiting");
+    drop(succeeded(beside.tell(&["kill", "-9"])));
+    assert_eq!(beside.state(), "exited");
+    wait_for(&daemon, "later", "ended");
     // Until somebody starts it, or says something else in its file.
     drop(succeeded(daemon.agentctl(&["services", "start", "killed"])));
     wait_for(&daemon, "killed", "running");

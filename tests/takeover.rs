@@ -235,6 +235,9 @@ fn damaged_state_is_set_aside_and_a_newer_daemons_is_left_alone() {
     );
     goes_on(&daemon, "going");
     fs::write(state.join("version"), "1\n").expect("the version of before");
+    // What is no file at all stops nothing either.
+    let copy = daemon.place().join("run/stage.key");
+    fs::remove_file(&copy).and_then(|()| fs::create_dir(&copy)).expect("a directory in its place");
     daemon.start_again();
     is_whole(&daemon, &agent);
 }

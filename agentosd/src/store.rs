@@ -13,9 +13,11 @@ use blank::{BLANK, Blank};
 use protocol::agent::{Agent, Limits};
 use protocol::denial::Completeness;
 use protocol::ids::AgentId;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -345,10 +347,31 @@ fn directory_numbers(path: &Path) -> io::Result<Vec<u64>> {
     Ok(numbers)
 }
 
+/// What a regular file holds. Anything else in its place is invalid, as if its bytes were damaged, and is not waited for.
+pub(crate) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let flags = i32::try_from(flags).map_err(io::Error::other)?;
+    let invalid = || io::Error::new(io::ErrorKind::InvalidData, "it is no regular file");
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => return Err(invalid()),
+        opened => opened?,
+    };
+    if !file.metadata()?.is_file() {
+        return Err(invalid());
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map(|_| bytes)
+}
+
 /// Replaces a file so that a reader sees the old or the new one, also after a power failure.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    // What a crash has left, or a link that somebody has put there.
+    match fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_data()?;
     fs::rename(&temporary, path)

@@ -18,6 +18,7 @@ mod landlock;
 mod nursery;
 mod outer;
 mod output_log;
+mod pace;
 mod parts;
 mod prepare;
 mod root;

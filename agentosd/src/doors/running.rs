@@ -5,6 +5,7 @@ use crate::agent::{Further, Request, SignalOrder};
 use crate::caller::Caller;
 use crate::services;
 use crate::transport::{Descriptors, Ended, Outgoing, SocketError, aside_if_large};
+use protocol::agent::State;
 use protocol::control::{
     Attach, AttachReply, Detach, Exec, ExecReply, Kill, KillReply, Rejoin, RejoinReply, Remove, Resize, Run, RunReply,
     Wait, WaitReply,
@@ -136,13 +137,15 @@ impl Control {
         if grace_ms.is_some() && (signal != Signal::TERM || exec.is_some()) {
             return Err(bad("Kill", "grace_ms", "a grace period goes with TERM to the agent only"));
         }
-        if exec.is_none() && services::ends(signal) && self.0.services.hold(&self.0, (&name, &caller)) {
-            return Ok(KillReply {
-                outcome: "it waited for its next start, and stays ended now".to_owned(),
-                effect: true,
-            });
+        let held = exec.is_none() && services::ends(signal) && self.0.services.hold(&self.0, (&name, &caller));
+        let found = self.0.registry.find(&name, &caller);
+        // Somebody may have an agent of the name meanwhile, which is meant, too.
+        let lives = found.as_ref().is_ok_and(|handle| handle.look(|agent| agent.state) != State::Exited);
+        if held && !lives {
+            let outcome = "it waited for its next start, and stays ended now".to_owned();
+            return Ok(KillReply { outcome, effect: true });
         }
-        let handle = self.0.registry.find(&name, &caller)?;
+        let handle = found?;
         let order = SignalOrder { signal, exec, grace_ms, caller };
         handle.ask(|answer| Request::Signal { order, answer }).await
     }

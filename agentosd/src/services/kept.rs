@@ -4,7 +4,7 @@
 use super::directory::Spec;
 use super::restart::History;
 use crate::journal;
-use crate::store::{replace, set_aside};
+use crate::store::{read_file, replace, set_aside};
 use protocol::ids::{AgentId, AgentName};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -60,9 +60,11 @@ impl Keeping {
     /// What is known of one whose file says what it said.
     pub(super) fn of(&self, name: &AgentName, spec: &Spec) -> Known {
         let path = self.path(name);
-        let text = match fs::read(&path) {
+        let text = match read_file(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Known::default(),
+            // No text at all is damaged, too.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Vec::new(),
             Err(error) => {
                 journal::warning(format_args!("cannot read {}: {error}", path.display()));
                 return Known::default();

@@ -4,17 +4,17 @@ use super::remains::Remains;
 use super::{Link, Stage, StageError, pid_of};
 use crate::journal;
 use crate::memo::Memo;
-use crate::store::set_aside;
+use crate::store::{read_file, replace, set_aside};
 use rustix::io::{Errno, fcntl_dupfd_cloexec};
 use rustix::net::sockopt::socket_peercred;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use sandbox::message::{Claim, Holding, Kept, Key, Order, Report};
 use std::collections::BTreeMap;
-use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, Read as _, Write as _};
+use std::fs::{DirBuilder, File, Permissions};
+use std::io::{self, Read as _};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -66,14 +66,16 @@ impl Claims {
 fn key(paths: [&Path; 2]) -> io::Result<Key> {
     let mut found = [const { None }; 2];
     for (path, found) in paths.iter().zip(&mut found) {
-        *found = match std::fs::read(path) {
+        *found = match read_file(path) {
             Ok(text) if is_key(&text) => String::from_utf8(text).ok(),
-            Ok(_) => {
+            Err(error) if !matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::NotFound) => {
+                return Err(error);
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            _ => {
                 set_aside(path, "it holds no key").map_err(io::Error::other)?;
                 None
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(error),
         };
     }
     let text = match found.iter().flatten().next() {
@@ -82,7 +84,7 @@ fn key(paths: [&Path; 2]) -> io::Result<Key> {
     };
     for (path, found) in paths.iter().zip(&found) {
         if found.as_ref() != Some(&text) {
-            write(path, &text)?;
+            replace(path, text.as_bytes())?;
         }
     }
     Ok(Key::new(text))
@@ -96,14 +98,6 @@ fn random() -> io::Result<String> {
     let mut bytes = [0; KEY_LENGTH];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)
 }
 
 /// Between two attempts to connect.

@@ -2,7 +2,7 @@
 
 use super::ending::IntegrityFailure;
 use crate::journal;
-use crate::store::replace;
+use crate::store::{read_file, replace};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -30,7 +30,7 @@ pub(super) fn note_of(state: &Path, error: &anyhow::Error) {
 /// What was written down; it is no more from now on.
 pub(super) fn take(state: &Path) -> Option<String> {
     let path = state.join(FILE);
-    let read = fs::read(&path).and_then(|text| fs::remove_file(&path).map(|()| text));
+    let read = read_file(&path).and_then(|text| fs::remove_file(&path).map(|()| text));
     match read {
         Ok(text) => Some(String::from_utf8_lossy(&text).chars().take(MOST).collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,

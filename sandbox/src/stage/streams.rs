@@ -8,6 +8,7 @@
 //! All our ends are non-blocking. The agent never holds a client's descriptor.
 
 use super::output_log::Log;
+use super::pace::Pace;
 use super::step::{Attempt as _, Step};
 use crate::log;
 use rustix::event::PollFlags;
@@ -16,6 +17,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Gid, Uid};
 use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 const LOG_REMEDY: &str =
     "what an agent writes is kept beneath the daemon's state directory; make room on its file system";
@@ -28,6 +30,9 @@ struct Output {
     stderr: bool,
     /// Read and logged, and not yet taken by the client.
     pending: Vec<u8>,
+    /// There may be more to read, and it was not tried.
+    unread: bool,
+    pace: Pace,
 }
 
 /// The direction into the agent.
@@ -159,12 +164,11 @@ impl Streams {
     }
 
     /// What to wait for.
-    pub(super) fn interests(&self, log: Option<&Log>) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+    pub(super) fn interests(&self, spent: bool) -> Vec<(BorrowedFd<'_>, PollFlags)> {
         let mut interests = Vec::new();
         for output in &self.outputs {
             if output.pending.is_empty() {
-                let takes = log.is_none_or(|log| log.takes(output.client.is_some()));
-                if let (Some(source), true) = (&output.source, takes) {
+                if let (Some(source), false) = (&output.source, spent || output.rests().is_some()) {
                     interests.push((source.as_fd(), PollFlags::IN));
                 }
             } else if let Some(client) = &output.client {
@@ -179,6 +183,11 @@ impl Streams {
         interests
     }
 
+    /// How long nothing is read of what only the log takes; nothing wakes the poll then.
+    pub(super) fn rests(&self) -> Option<Duration> {
+        self.outputs.iter().filter_map(Output::rests).min()
+    }
+
     /// Moves what can be moved without waiting; at most a few pieces a stream, so that orders are not starved.
     pub(super) fn pump(&mut self, log: &mut Log) -> Step {
         for output in &mut self.outputs {
@@ -191,7 +200,9 @@ impl Streams {
     /// Whether everything that was written has been taken. `until_end` asks for the end of the streams too; without it
     /// an empty pipe is enough, because another process may hold it open for as long as it likes.
     pub(super) fn drained(&self, until_end: bool) -> bool {
-        self.outputs.iter().all(|output| output.pending.is_empty() && (!until_end || output.source.is_none()))
+        let drained =
+            |output: &Output| output.pending.is_empty() && !output.unread && (!until_end || output.source.is_none());
+        self.outputs.iter().all(drained)
     }
 
     /// The process has ended: its terminal ends when nobody else has it open.
@@ -215,14 +226,21 @@ impl Streams {
 
 impl Output {
     fn new(source: OwnedFd, stderr: bool) -> Self {
-        Self { source: Some(source), client: None, stderr, pending: Vec::new() }
+        let pace = Pace::new(Instant::now());
+        Self { source: Some(source), client: None, stderr, pending: Vec::new(), unread: false, pace }
+    }
+
+    fn rests(&self) -> Option<Duration> {
+        let only_log = self.source.is_some() && self.client.is_none();
+        only_log.then(|| self.pace.rests(Instant::now())).flatten()
     }
 
     fn pump(&mut self, log: &mut Log, client_gone: &mut bool) -> Step {
         const PIECES: usize = 16;
         for _ in 0..PIECES {
             self.flush(client_gone);
-            if !self.pending.is_empty() || !log.takes(self.client.is_some()) {
+            self.unread = !log.spent && self.rests().is_some();
+            if !self.pending.is_empty() || log.spent || self.unread {
                 return Ok(());
             }
             let Some(source) = &self.source else { return Ok(()) };
@@ -236,17 +254,20 @@ impl Output {
                 }
                 Ok(length) => {
                     piece.truncate(length);
-                    log.append(self.stderr, &piece, self.client.is_some())
+                    log.append(self.stderr, &piece)
                         .attempt("write the output log")
                         .map_err(|e| e.remedy(LOG_REMEDY))?;
                     if self.client.is_some() {
                         self.pending = piece;
+                    } else {
+                        self.pace.take(length as u64, Instant::now());
                     }
                 }
                 Err(Errno::AGAIN | Errno::INTR) => return Ok(()),
                 Err(error) => return Err(error).attempt("read the agent's output"),
             }
         }
+        self.unread = self.source.is_some();
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! The end of an agent: the last reports and bytes, then PID 1.
 
-use super::super::output_log::Log;
 use super::super::step::{Attempt as _, Step};
 use super::process::Running;
 use super::{Main, Outer};
@@ -102,10 +101,9 @@ impl Outer {
     }
 
     fn wait_streams(&self, left: Duration) -> Step {
-        let interests: Vec<_> =
-            self.running.values().flat_map(|running| running.interests(self.log.as_ref())).collect();
+        let interests: Vec<_> = self.running.values().flat_map(|running| running.interests(false)).collect();
         let mut fds: Vec<_> = interests.iter().map(|(fd, flags)| PollFd::from_borrowed_fd(*fd, *flags)).collect();
-        let left = self.log.as_ref().and_then(Log::rests).map_or(left, |rest| rest.min(left));
+        let left = self.rests().map_or(left, |rest| rest.min(left));
         let timeout = Timespec::try_from(left).map_err(io::Error::other).attempt("wait")?;
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

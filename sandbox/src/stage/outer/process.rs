@@ -50,8 +50,8 @@ impl Running {
     }
 
     /// What to wait for.
-    pub(super) fn interests(&self, log: Option<&Log>) -> Vec<(BorrowedFd<'_>, PollFlags)> {
-        let mut interests = if self.announced { self.streams.interests(log) } else { Vec::new() };
+    pub(super) fn interests(&self, spent: bool) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        let mut interests = if self.announced { self.streams.interests(spent) } else { Vec::new() };
         interests.extend(self.report.iter().map(|fd| (fd.as_fd(), PollFlags::IN)));
         interests
     }
@@ -98,11 +98,9 @@ impl Running {
         if std::mem::take(&mut self.streams.client_gone) {
             news.push((Report::ClientGone { process }, None));
         }
-        // Then something may still be in its pipes.
-        let rests = !self.streams.has_client() && log.rests().is_some();
         if let Some((status, deadline)) = self.exit
             && self.announced
-            && ((self.streams.drained(false) && !rests) || Instant::now() > deadline)
+            && (self.streams.drained(false) || Instant::now() > deadline)
         {
             self.done = true;
             news.push((Report::Exited { process, status }, None));

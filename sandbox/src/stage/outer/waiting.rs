@@ -1,6 +1,5 @@
 //! Waiting for whatever comes next.
 
-use super::super::output_log::Log;
 use super::super::step::{Attempt as _, Step};
 use super::Outer;
 use super::process::Running;
@@ -42,9 +41,15 @@ impl<'a> Waiting<'a> {
 }
 
 impl Outer {
+    /// How long until there is more to read of what only the log takes.
+    pub(super) fn rests(&self) -> Option<Duration> {
+        self.running.values().filter_map(|running| running.streams.rests()).min()
+    }
+
     pub(super) fn wait(&self) -> Step<Ready> {
         let input = |fd| (fd, PollFlags::IN);
         let asked = if self.asked.is_empty() { PollFlags::IN } else { PollFlags::IN | PollFlags::OUT };
+        let spent = self.log.as_ref().is_some_and(|log| log.spent);
         let mut fds = Waiting::default();
         let daemon = fds.add(self.daemon.iter().map(|daemon| input(daemon.as_fd())));
         let claim = fds.add(self.door.interests().map(input));
@@ -52,11 +57,10 @@ impl Outer {
         let refused = fds.add(refused.chain(self.refusing.interests()).map(input));
         let init_socket = fds.add([(self.init.socket.as_fd(), asked)]);
         let init_ended = fds.add([input(self.init.pidfd.as_fd())]);
-        fds.add(self.running.values().flat_map(|running| running.interests(self.log.as_ref())));
+        fds.add(self.running.values().flat_map(|running| running.interests(spent)));
         // A client that does not read may delay the report of an exit; nothing wakes the poll when its time is up.
         let second = self.running.values().any(Running::leaving).then_some(Duration::from_secs(1));
-        let rest = self.log.as_ref().and_then(Log::rests);
-        let timeout = second.into_iter().chain(self.patience()).chain(rest).min();
+        let timeout = second.into_iter().chain(self.patience()).chain(self.rests()).min();
         let timeout = timeout.map(Timespec::try_from).transpose().map_err(io::Error::other).attempt("wait")?;
         match poll(&mut fds.0, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
