@@ -66,8 +66,8 @@ impl Supervisor {
         found.is_some_and(|handle| handle.look(|agent| agent.state) != State::Exited || self.is_open(&handle))
     }
 
-    /// Whether it is to be decided what follows the end of this run: an earlier daemon has started it, and has not seen it end. What
-    /// that one has ended itself is to be started.
+    /// Whether it is to be decided what follows the end of this run: an earlier daemon has started it, and has not seen it
+    /// end. What that one has ended itself is to be started.
     fn is_open(&self, handle: &Handle) -> bool {
         let ended_by_us = |exit: &Exit| exit.reason == ExitReason::DaemonGone;
         self.known.run == Some(handle.id()) && !handle.look(|agent| agent.exit.as_ref().is_some_and(ended_by_us))
