@@ -85,7 +85,21 @@ fn a_daemon_that_finds_a_changed_log_at_its_start_stops_who_runs() {
     let refused = daemon.refuses_to_start();
     assert_eq!(refused.status.code(), Some(INTEGRITY), "{}", stderr(&refused));
     wait_until("the agent to be stopped", SOON, || stopped(&agent));
+    assert!(stderr(&refused).contains("agentctl audit verify --dir"), "what to do: {}", stderr(&refused));
     fs::write(&log, &whole).expect("the log is ours");
     daemon.start_again();
-    assert_eq!(agent.state(), "stopped");
+    let details = agent.inspect();
+    assert_eq!(details["agent"]["state"], "stopped");
+    let review = details["agent"]["review"].as_str().expect("why it is stopped");
+    assert!(review.contains("integrity failure"), "{review}");
+    succeeded(agent.tell(&["cont"]));
+    assert_eq!(agent.inspect()["agent"]["review"].as_str(), None);
+
+    // A log that is gone cannot be told from none; that one begins is said where agents run, and no reason is left over.
+    assert!(!daemon.log().contains("a new audit log begins"), "control");
+    daemon.leave();
+    fs::remove_dir_all(log.parent().expect("a directory")).expect("the log is ours");
+    daemon.start_again();
+    assert!(daemon.log().contains("a new audit log begins"), "{}", daemon.log());
+    assert_eq!((agent.state().as_str(), agent.inspect()["agent"]["review"].as_str()), ("running", None));
 }

@@ -155,7 +155,9 @@ fn wait_for(socket: &Path, name: &AgentName, deadline: Option<Instant>) -> Resul
         });
         match heard {
             Err(Failure::Lost { .. }) if missing.is_none() || asked.elapsed() > NEXT_DAEMON => {
-                show::notice(&format!("agentosd has ended; {name} goes on; waiting for the next agentosd"));
+                show::notice(&format!(
+                    "agentosd has ended; what runs of {name} is confined as before; waiting for the next agentosd"
+                ));
                 missing = Some(Instant::now());
             }
             Err(Failure::Lost { .. } | Failure::NoSocket(_) | Failure::NobodyAnswers(_))

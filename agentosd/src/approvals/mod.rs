@@ -64,12 +64,13 @@ impl Inner {
     /// One that is open or over now.
     fn put(&mut self, approval: Approval, left: Duration) {
         let number = approval.id.number();
-        // One that never ends is not open for ever: it is as if it had ended.
-        let end = Instant::now().checked_add(left).filter(|_| is_open(approval.state));
-        match end {
-            Some(end) => self.ends.insert(number, end),
-            None => self.ends.remove(&number),
-        };
+        if is_open(approval.state) {
+            // One whose end is beyond all clocks has ended: nothing holds for ever.
+            let now = Instant::now();
+            self.ends.insert(number, now.checked_add(left).unwrap_or(now));
+        } else {
+            self.ends.remove(&number);
+        }
         self.all.insert(number, approval);
     }
 }
