@@ -163,6 +163,9 @@ mod tests {
         fs::write(&path, &newer[..20]).unwrap();
         assert_eq!(keeping.of(&name, &spec("x")), Known::default());
         assert!(place.path().join("services/a.json.damaged-1").exists());
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR, 0).unwrap();
+        assert_eq!(keeping.of(&name, &spec("x")), Known::default(), "nobody waits for its writer");
+        assert!(place.path().join("services/a.json.damaged-2").exists());
         keeping.keep(&name, (&spec("x"), &known));
         keeping.retain(&BTreeSet::from(["a".to_owned()]));
         assert_eq!(keeping.of(&name, &spec("x")), known);
