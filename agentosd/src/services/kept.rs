@@ -123,6 +123,15 @@ fn parse(text: &[u8]) -> serde_json::Result<Option<Kept>> {
     if version > VERSION { Ok(None) } else { serde_json::from_slice(text).map(Some) }
 }
 
+/// What is read, written, and what that is read as; for the fuzzer, which knows nothing of the type.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn twice(bytes: &[u8]) -> Option<[Vec<u8>; 2]> {
+    let written = |kept: &Kept| serde_json::to_vec(kept).expect("what is kept is text");
+    let once = written(&parse(bytes).ok()??);
+    let again = parse(&once).expect("what was written").expect("no newer version");
+    Some([once, written(&again)])
+}
+
 fn remove(path: &Path) {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {

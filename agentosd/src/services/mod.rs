@@ -40,6 +40,8 @@ use tokio::task::AbortHandle;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use file::AgentFile;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use kept::twice;
 pub(crate) use orders::ends;
 
 /// All of them.
